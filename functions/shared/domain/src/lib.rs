@@ -1,0 +1,27 @@
+//! The words of Stackhook as types: integrations, organizations, passwords, events, and what they say in plain words.
+//! It never knows AWS, HTTP, JSON or the clock: time and ids are arguments.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`ids`] | [`IntegrationName`]: the slug that the webhook endpoint is built from |
+//! | [`organization`] | which organization URLs are accepted, and the one canonical organization they become |
+//! | [`integration`] | an [`Integration`] and its [`Status`] |
+//! | [`credential`] | the secrets, which do not show themselves |
+//! | [`password`] | digests of webhook passwords, and the constant-time question whether one matches |
+//! | [`event`] | what a service hook tells: pushes, pull requests, comments |
+//! | [`summary`] | an event in words |
+
+pub mod credential;
+pub mod event;
+pub mod ids;
+pub mod integration;
+pub mod organization;
+pub mod password;
+pub mod summary;
+
+pub use credential::{Credential, PersonalAccessToken, WebhookPassword};
+pub use event::{Event, EventType};
+pub use ids::IntegrationName;
+pub use integration::{Connection, Integration, Status};
+pub use organization::{Organization, OrganizationName};
+pub use password::PasswordDigest;
