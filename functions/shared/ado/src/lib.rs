@@ -1,0 +1,241 @@
+//! A small client of Azure DevOps' REST API 7.1: the calls that Stackhook makes, and every way in which they go wrong.
+//! It follows no redirect, calls nothing but the organization it was made for, and keeps no state.
+//!
+//! Sources: Microsoft's OpenAPI documents (`core.json`, `git.json`), facts/azure-devops.md sections 6 to 8.
+//! Why not `azure_devops_rust_api`: functions/README.md, *Decisions*.
+
+mod answer;
+mod wire;
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use domain::{Credential, Organization};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{
+    Method,
+    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
+    redirect,
+};
+use serde::de::DeserializeOwned;
+
+pub use answer::AdoError;
+pub use wire::{Branch, Project, Repository};
+
+/// Azure DevOps delays calls for up to 30 s before it refuses them (its rate limits page): waiting less would give up on
+/// answers that come.
+const ANSWER: Duration = Duration::from_secs(40);
+/// A host that cannot be connected to within this is not there.
+const CONNECT: Duration = Duration::from_secs(10);
+/// The REST version of every call but `connectionData`, which exists as a preview only.
+const API_VERSION: &str = "7.1";
+/// The identity that Azure DevOps takes a caller without valid credentials for, where an organization has public projects.
+const ANONYMOUS: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+
+/// What stays as it is in a path segment (RFC 3986, unreserved).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Calls organizations; holds the connections.
+#[derive(Clone, Debug)]
+pub struct Ado {
+    http: reqwest::Client,
+}
+
+/// Calls one organization with one credential.
+#[derive(Clone, Debug)]
+pub struct AdoClient {
+    http: reqwest::Client,
+    url: String,
+    authorization: HeaderValue,
+}
+
+/// Who a credential belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectedUser {
+    /// The user's GUID.
+    pub id: String,
+    /// The name that Azure DevOps shows.
+    pub display_name: String,
+}
+
+/// A page of a listing, and what to ask the next one with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What the page has.
+    pub items: Vec<T>,
+    /// Azure DevOps' continuation token.
+    pub next: Option<String>,
+}
+
+impl Ado {
+    /// A client with the limits that calling Azure DevOps needs.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError::Unreachable`] where no TLS can be set up.
+    pub fn new() -> Result<Self, AdoError> {
+        let http = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .timeout(ANSWER)
+            .user_agent(concat!("stackhook/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| AdoError::unreachable(&error))?;
+        Ok(Self { http })
+    }
+
+    /// A client of one organization.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError::TokenRefused`] for a token that cannot be sent at all.
+    pub fn organization(&self, organization: &Organization, credential: &Credential) -> Result<AdoClient, AdoError> {
+        let Credential::PersonalAccessToken(token) = credential;
+        let basic = STANDARD.encode(format!(":{}", token.expose()));
+        let mut authorization =
+            HeaderValue::from_str(&format!("Basic {basic}")).map_err(|_may_show_it| AdoError::TokenRefused)?;
+        authorization.set_sensitive(true);
+        Ok(AdoClient {
+            http: self.http.clone(),
+            url: organization.url().to_owned(),
+            authorization,
+        })
+    }
+}
+
+impl AdoClient {
+    /// Whose credential it is: the first question to a new organization.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError`]; an organization that takes the caller for anonymous has refused the token.
+    pub async fn connected_user(&self) -> Result<ConnectedUser, AdoError> {
+        let (data, _) = self
+            .get::<wire::ConnectionData>("_apis/connectionData", &[("api-version", "7.1-preview")])
+            .await?;
+        let user = data.authenticated_user.ok_or(AdoError::TokenRefused)?;
+        match user.id {
+            Some(id) if !id.eq_ignore_ascii_case(ANONYMOUS) => Ok(ConnectedUser {
+                display_name: user.custom_display_name.or(user.provider_display_name).unwrap_or_else(|| id.clone()),
+                id,
+            }),
+            _ => Err(AdoError::TokenRefused),
+        }
+    }
+
+    /// A page of the projects that the credential can see.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError`].
+    pub async fn projects(&self, most: u32, continuation: Option<&str>) -> Result<Page<Project>, AdoError> {
+        let most = most.to_string();
+        let mut query = vec![("$top", most.as_str()), ("api-version", API_VERSION)];
+        query.extend(continuation.map(|token| ("continuationToken", token)));
+        self.page("_apis/projects", &query).await
+    }
+
+    /// The repositories of a project, given by name or id. Azure DevOps does not page them.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError`].
+    pub async fn repositories(&self, project: &str) -> Result<Vec<Repository>, AdoError> {
+        let path = format!("{}/_apis/git/repositories", named(project)?);
+        Ok(self.page(&path, &[("api-version", API_VERSION)]).await?.items)
+    }
+
+    /// A page of the branches of a repository whose names start with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError`].
+    pub async fn branches(
+        &self,
+        project: &str,
+        repository: &str,
+        prefix: &str,
+        most: u32,
+        continuation: Option<&str>,
+    ) -> Result<Page<Branch>, AdoError> {
+        let path = format!("{}/_apis/git/repositories/{}/refs", named(project)?, named(repository)?);
+        let filter = format!("heads/{prefix}");
+        let most = most.to_string();
+        let mut query = vec![("filter", filter.as_str()), ("$top", most.as_str()), ("api-version", API_VERSION)];
+        query.extend(continuation.map(|token| ("continuationToken", token)));
+        self.page(&path, &query).await
+    }
+
+    async fn page<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Page<T>, AdoError> {
+        let (list, headers) = self.get::<wire::List<T>>(path, query).await?;
+        let next = headers.get("x-ms-continuationtoken").and_then(|token| token.to_str().ok());
+        Ok(Page {
+            items: list.value,
+            next: next.filter(|token| !token.is_empty()).map(str::to_owned),
+        })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<(T, HeaderMap), AdoError> {
+        let answer = self
+            .http
+            .request(Method::GET, self.target(path, query))
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(ACCEPT, "application/json")
+            // Asks for a plain 401 where a sign-in page would come.
+            .header(HeaderName::from_static("x-tfs-fedauthredirect"), "Suppress")
+            .send()
+            .await
+            .map_err(|error| AdoError::unreachable(&error))?;
+        answer::read(answer).await
+    }
+
+    fn target(&self, path: &str, query: &[(&str, &str)]) -> String {
+        let mut target = format!("{}/{path}", self.url);
+        for (number, (key, value)) in query.iter().enumerate() {
+            target.push(if number == 0 { '?' } else { '&' });
+            target.push_str(key);
+            target.push('=');
+            target.push_str(&encoded(value));
+        }
+        target
+    }
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+/// A name or id as a path segment. The two that a URL parser takes for a step upwards, even when encoded, name nothing.
+fn named(name: &str) -> Result<String, AdoError> {
+    match name {
+        "" | "." | ".." => Err(AdoError::NotFound {
+            message: String::new(),
+            told: true,
+        }),
+        _ => Ok(encoded(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{PersonalAccessToken, credential::Credential};
+
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_their_place_in_the_url() {
+        let organization = Organization::from_pasted_url("https://dev.azure.com/acme", "https://dev.azure.com").unwrap();
+        let pasted = "x".repeat(52).into();
+        let credential = Credential::PersonalAccessToken(PersonalAccessToken::from_pasted(&pasted).unwrap());
+        let client = Ado::new().unwrap().organization(&organization, &credential).unwrap();
+        let path = format!("{}/_apis/git/repositories", named("../..//evil?x#y z%2f").unwrap());
+        assert_eq!(
+            client.target(&path, &[("filter", "heads/a&b=c")]),
+            "https://dev.azure.com/acme/..%2F..%2F%2Fevil%3Fx%23y%20z%252f/_apis/git/repositories?filter=heads%2Fa%26b%3Dc"
+        );
+        for step in ["", ".", ".."] {
+            assert!(named(step).is_err(), "{step}");
+        }
+        assert!(!format!("{client:?}").contains("xxxx"));
+    }
+}

@@ -1,0 +1,73 @@
+//! Answers as Azure DevOps spells them, with the fields that are used; each may be absent.
+
+use serde::{Deserialize, Serialize};
+
+/// `{"count": n, "value": [...]}`
+#[derive(Deserialize)]
+pub(crate) struct List<T> {
+    pub(crate) value: Vec<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConnectionData {
+    pub(crate) authenticated_user: Option<AuthenticatedUser>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AuthenticatedUser {
+    pub(crate) id: Option<String>,
+    pub(crate) provider_display_name: Option<String>,
+    pub(crate) custom_display_name: Option<String>,
+}
+
+/// What an error's body says (facts 7): `typeKey` classifies, `message` explains.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ErrorBody {
+    pub(crate) message: Option<String>,
+    pub(crate) type_key: Option<String>,
+}
+
+/// A project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Project {
+    /// Its GUID, which stays when it is renamed.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What its owners say of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// A repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Repository {
+    /// Its GUID, which stays when it is renamed.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The full name of its default branch's ref; absent while it is empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_branch: Option<String>,
+    /// Whether it is disabled: listed, but not to be read.
+    #[serde(default)]
+    pub is_disabled: bool,
+    /// Where a person looks at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web_url: Option<String>,
+}
+
+/// A branch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Branch {
+    /// The full name of its ref, `refs/heads/…`.
+    pub name: String,
+    /// The commit at its head.
+    pub object_id: String,
+}

@@ -1,0 +1,209 @@
+//! Requests taken apart and answers put together, for all functions alike.
+
+use std::time::Duration;
+
+use ::http::{HeaderValue, StatusCode, header};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use lambda_http::{Body, Request, RequestExt, Response};
+use percent_encoding::percent_decode_str;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Problem, ProblemKind};
+
+/// The largest body that an operator's request may have: far more than any of them needs.
+const LARGEST_REQUEST: usize = 64 * 1_024;
+/// How many rows a page has where nothing is asked for, and at most.
+const PAGE: (u16, u16) = (50, 100);
+
+/// The path as the function URL got it, before anything has tidied it up.
+#[must_use]
+pub fn path(request: &Request) -> &str {
+    match request.raw_http_path() {
+        "" => request.uri().path(),
+        raw => raw,
+    }
+}
+
+/// The path's segments, percent-decoded; empty ones at the end are dropped.
+#[must_use]
+pub fn segments(request: &Request) -> Vec<String> {
+    let path = path(request).trim_start_matches('/').trim_end_matches('/');
+    let decode = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
+    path.split('/').filter(|_| !path.is_empty()).map(decode).collect()
+}
+
+/// The id under which the platform logs this request; empty outside Lambda.
+#[must_use]
+pub fn request_id(request: &Request) -> String {
+    request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default()
+}
+
+/// A query parameter; an empty one counts as absent.
+#[must_use]
+pub fn parameter<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.query_string_parameters_ref()?.first(name).filter(|value| !value.is_empty())
+}
+
+/// `pageSize`, or what is usual.
+///
+/// # Errors
+///
+/// [`ProblemKind::InvalidField`] for what is no number from 1 to 100.
+pub fn page_size(request: &Request) -> Result<u16, Problem> {
+    let Some(text) = parameter(request, "pageSize") else {
+        return Ok(PAGE.0);
+    };
+    match text.parse() {
+        Ok(size) if (1..=PAGE.1).contains(&size) => Ok(size),
+        _ => Err(Problem::new(ProblemKind::InvalidField, "pageSize is a number from 1 to 100").at("pageSize")),
+    }
+}
+
+/// The body as JSON.
+///
+/// # Errors
+///
+/// [`ProblemKind::InvalidRequest`], which names the field and never shows what stands in it.
+pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
+    let bytes: &[u8] = request.body().as_ref();
+    let invalid = |detail: String| Problem::new(ProblemKind::InvalidRequest, detail);
+    if bytes.len() > LARGEST_REQUEST {
+        return Err(invalid("the body is too large for this request".to_owned()));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let message = error.inner().to_string();
+        let field = message.split('`').nth(1).unwrap_or_default();
+        if message.starts_with("missing field") {
+            invalid(format!("the field {field} is missing"))
+        } else if message.starts_with("unknown field") {
+            invalid(format!("there is no field {field} here"))
+        } else if error.inner().is_data() && error.path().to_string() != "." {
+            invalid(format!("the field {} has another type than it should have", error.path()))
+        } else {
+            invalid("the body is a JSON object with the fields that the documentation names".to_owned())
+        }
+    })?;
+    json.end().map_err(|_trailing| invalid("something follows the JSON object in the body".to_owned()))?;
+    Ok(value)
+}
+
+/// A page token: opaque to callers, and ours alone to read.
+#[must_use]
+pub fn page_token<T: Serialize>(state: &T) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(state).unwrap_or_default())
+}
+
+/// What a page token says; `None` where the request has none.
+///
+/// # Errors
+///
+/// [`ProblemKind::InvalidPageToken`] for one that we did not make.
+pub fn page_state<T: DeserializeOwned>(request: &Request) -> Result<Option<T>, Problem> {
+    let Some(token) = parameter(request, "pageToken") else {
+        return Ok(None);
+    };
+    let state = URL_SAFE_NO_PAD.decode(token).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    state.map(Some).ok_or_else(|| {
+        Problem::new(ProblemKind::InvalidPageToken, "pass the nextPageToken of the page before, or none for the first page")
+    })
+}
+
+/// A JSON answer with the headers that every answer has.
+#[must_use]
+pub fn json<T: Serialize>(status: StatusCode, body: &T) -> Response<Body> {
+    let text = serde_json::to_string(body).unwrap_or_default();
+    let mut response = Response::new(Body::Text(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The answer of an operator's function, and its line in the log: method and path, but nothing of what was sent.
+#[must_use]
+pub fn answer(
+    request: &Request,
+    answer: Result<(StatusCode, serde_json::Value), Problem>,
+    took: Duration,
+) -> Response<Body> {
+    let request_id = request_id(request);
+    let response = match answer {
+        Ok((status, body)) => json(status, &body),
+        Err(problem) => problem.into_response(&request_id),
+    };
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let (method, path, status) = (request.method().as_str(), path(request), response.status().as_u16());
+    tracing::info!(method, path, status, duration_ms, request_id, "request");
+    response
+}
+
+/// The refusal of a path that does not exist.
+#[must_use]
+pub fn no_such_path() -> Problem {
+    Problem::new(ProblemKind::NotFound, "there is nothing at this path; the README lists all of them")
+}
+
+/// The refusal of a method, naming those that exist.
+#[must_use]
+pub fn no_such_method(allowed: &str) -> Problem {
+    Problem::new(ProblemKind::MethodNotAllowed, format!("this path takes {allowed}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    fn request(path: &str) -> Request {
+        Request::new(Body::Empty).with_raw_http_path(path)
+    }
+
+    #[test]
+    fn paths_are_taken_apart_and_decoded() {
+        assert_eq!(segments(&request("/integrations/acme/")), ["integrations", "acme"]);
+        assert_eq!(segments(&request("/a/My%20Project")), ["a", "My Project"]);
+        assert_eq!(segments(&request("/a/My Project")), ["a", "My Project"]);
+        assert!(segments(&request("/")).is_empty());
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Named {
+        #[expect(dead_code, reason = "only its presence is tested")]
+        name: String,
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_read_is_refused_without_showing_it() {
+        for (json, detail) in [
+            ("{}", "the field name is missing"),
+            (r#"{"name":1}"#, "the field name has another type than it should have"),
+            (r#"{"name":"x","token":"planted"}"#, "there is no field token here"),
+            (r#"{"name":"x"} planted"#, "something follows the JSON object in the body"),
+            ("planted", "the body is a JSON object with the fields that the documentation names"),
+        ] {
+            let request = Request::new(Body::from(json));
+            let problem = body::<Named>(&request).unwrap_err();
+            assert_eq!(problem.detail(), detail, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_forged_page_token_is_refused() {
+        let with = |token: &str| {
+            let parameters = HashMap::from([("pageToken".to_owned(), vec![token.to_owned()])]);
+            Request::new(Body::Empty).with_query_string_parameters(parameters)
+        };
+        assert_eq!(page_state::<u8>(&with(&page_token(&7_u8))).unwrap(), Some(7));
+        assert_eq!(page_state::<u8>(&Request::new(Body::Empty)).unwrap(), None);
+        for forged in ["x", "!!", "eyJhIjoxfQ"] {
+            assert_eq!(page_state::<u8>(&with(forged)).unwrap_err().kind(), ProblemKind::InvalidPageToken);
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! The `events` table: deliveries, stored once and never changed.
+
+use aws_sdk_dynamodb::{
+    error::SdkError,
+    operation::{
+        put_item::PutItemError, transact_write_items::TransactWriteItemsError,
+    },
+    types::{AttributeValue, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
+};
+use domain::IntegrationName;
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use sha2::{Digest, Sha256};
+use std::{collections::HashMap, time::Duration};
+
+use crate::{
+    Store, StoreError, body,
+    keys::{self, DeliveryId, PARTITION, SORT},
+};
+
+/// The largest body that is kept whole, 2 MB: the largest that Azure DevOps sends (facts/aws.md, section 1).
+pub const LARGEST_BODY: usize = 2 * 1_024 * 1_024;
+/// What is kept of a larger one.
+pub const OVERSIZE_HEAD: usize = 64 * 1_024;
+/// The most bytes of a stored body that lie in one item, whose own limit is 400 KB with its keys.
+const MOST_IN_ITEM: usize = 380 * 1_024;
+/// How often a transaction is tried that met another one writing the same delivery.
+const CONFLICT_TRIES: u32 = 4;
+
+const IS_NEW: &str = "attribute_not_exists(pk)";
+const WITH_RECEIPT: &str = "attribute_exists(received)";
+const HEAD: &str = "pk, sk, kind, received";
+
+/// What a delivery is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DeliveryKind {
+    /// An event.
+    Event,
+    /// A sample that the Test button sent.
+    Test,
+    /// A body that is not understood, kept byte for byte.
+    Quarantined,
+    /// A body larger than [`LARGEST_BODY`], of which the digest, the size and the first bytes are kept.
+    Oversize,
+}
+
+/// A delivery to be stored.
+#[derive(Clone, Debug)]
+pub struct NewDelivery<'a> {
+    /// Its keys.
+    pub id: DeliveryId,
+    /// What it is.
+    pub kind: DeliveryKind,
+    /// When it reached us.
+    pub received: Timestamp,
+    /// How long it is kept.
+    pub retention: SignedDuration,
+    /// The body as received; of an oversize one all of it.
+    pub body: &'a [u8],
+    /// Why it is quarantined or oversize, in words.
+    pub reason: Option<String>,
+}
+
+/// What became of storing a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is stored now.
+    New,
+    /// These very bytes are stored already.
+    Again,
+    /// Another body is stored under its keys: this one, where it can be told (a large one is compared by its digest).
+    Other(Option<Vec<u8>>),
+}
+
+/// What a list needs to know of a delivery before its body is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryHead {
+    /// Its keys.
+    pub id: DeliveryId,
+    /// What it is.
+    pub kind: DeliveryKind,
+    /// When it reached us.
+    pub received: Timestamp,
+}
+
+/// A delivery as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its keys, kind and receipt.
+    pub head: DeliveryHead,
+    /// The body as received; the first [`OVERSIZE_HEAD`] bytes of an oversize one.
+    pub body: Vec<u8>,
+    /// The size of the body as received, in bytes.
+    pub size: usize,
+    /// The SHA-256 digest of the body as received, where only a part of it is kept.
+    pub sha256: Option<[u8; 32]>,
+    /// Why it is quarantined or oversize, in words.
+    pub reason: Option<String>,
+}
+
+/// A delivery's own item. Names are short, since every item has them and a write unit has 1,024 bytes.
+#[derive(Debug, Serialize, Deserialize)]
+struct DeliveryItem {
+    pk: String,
+    sk: String,
+    kind: DeliveryKind,
+    /// Microseconds since 1970: nine bytes of an item, where the same as text is twenty-eight.
+    received: i64,
+    expires: i64,
+    /// In the form that the `body` module writes; absent where it lies in parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<ByteBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<ByteBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct HeadItem {
+    pk: String,
+    sk: String,
+    kind: DeliveryKind,
+    received: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct PartItem {
+    pk: String,
+    sk: String,
+    expires: i64,
+    body: ByteBuf,
+}
+
+type Item = HashMap<String, AttributeValue>;
+
+impl Store {
+    /// Stores a delivery once: in one conditional write, or, where its body does not fit an item, in one transaction with
+    /// the parts.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] where it may or may not be stored: the same call again is safe.
+    pub async fn record_delivery(&self, delivery: &NewDelivery<'_>) -> Result<Recorded, StoreError> {
+        let sha256 = Sha256::digest(delivery.body);
+        let kept = match delivery.kind {
+            DeliveryKind::Oversize => &delivery.body[..delivery.body.len().min(OVERSIZE_HEAD)],
+            _ => delivery.body,
+        };
+        let stored = body::encode(kept);
+        let expires = delivery.received.as_second() + delivery.retention.as_secs();
+        let mut item = DeliveryItem {
+            pk: delivery.id.partition().to_owned(),
+            sk: delivery.id.sort().to_owned(),
+            kind: delivery.kind,
+            received: delivery.received.as_microsecond(),
+            expires,
+            body: None,
+            parts: None,
+            size: None,
+            sha256: None,
+            reason: delivery.reason.clone(),
+        };
+        let whole = kept.len() == delivery.body.len();
+        let in_parts = stored.len() > MOST_IN_ITEM;
+        if in_parts || !whole {
+            item.size = Some(delivery.body.len());
+            item.sha256 = Some(ByteBuf::from(sha256.to_vec()));
+        }
+        if !in_parts {
+            item.body = Some(ByteBuf::from(stored));
+            let existing = self.put_new(to_item(&item)?).await?;
+            return existing.map_or(Ok(Recorded::New), |existing| compare(existing, delivery.body));
+        }
+        let chunks: Vec<&[u8]> = stored.chunks(MOST_IN_ITEM).collect();
+        item.parts = Some(chunks.len());
+        let mut items = vec![to_item(&item)?];
+        for (number, chunk) in chunks.iter().enumerate() {
+            items.push(to_item(&PartItem {
+                pk: delivery.id.part(number),
+                sk: keys::PART.to_owned(),
+                expires,
+                body: ByteBuf::from(chunk.to_vec()),
+            })?);
+        }
+        let existing = self.put_new_together(items).await?;
+        existing.map_or(Ok(Recorded::New), |existing| compare(existing, delivery.body))
+    }
+
+    /// Writes an item if its keys are free; gives the item that has them where they are not.
+    async fn put_new(&self, item: Item) -> Result<Option<Item>, StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.tables.events)
+            .set_item(Some(item))
+            .condition_expression(IS_NEW)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match put.send().await {
+            Ok(_) => Ok(None),
+            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
+                let PutItemError::ConditionalCheckFailedException(failed) = error.into_err() else {
+                    return Ok(Some(Item::new()));
+                };
+                Ok(Some(failed.item.unwrap_or_default()))
+            }
+            Err(error) => Err(StoreError::from_sdk("store a delivery", error)),
+        }
+    }
+
+    /// Writes items in one transaction if the first one's keys are free; gives the item that has them where they are not.
+    async fn put_new_together(&self, items: Vec<Item>) -> Result<Option<Item>, StoreError> {
+        let mut writes = Vec::with_capacity(items.len());
+        for (number, item) in items.into_iter().enumerate() {
+            let put = Put::builder().table_name(&self.tables.events).set_item(Some(item));
+            let put = if number == 0 {
+                put.condition_expression(IS_NEW)
+                    .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            } else {
+                put
+            };
+            let put = put.build().map_err(|error| StoreError::Unreadable(error.to_string()))?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let sent = self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await;
+            let Err(error) = sent else { return Ok(None) };
+            match cancellation(&error) {
+                Some(Cancelled::Exists(item)) => return Ok(Some(item)),
+                Some(Cancelled::Conflict) if tried < CONFLICT_TRIES => {
+                    tokio::time::sleep(Duration::from_millis(40 * u64::from(tried))).await;
+                }
+                _ => return Err(StoreError::from_sdk("store a large delivery", error)),
+            }
+        }
+    }
+
+    /// The heads of everything that is filed under a day and was received by `until`; in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn heads_of_day(
+        &self,
+        integration: &IntegrationName,
+        day: Date,
+        until: Timestamp,
+    ) -> Result<Vec<DeliveryHead>, StoreError> {
+        let shards = stream::iter(0..keys::SHARDS).map(|shard| self.heads_of_shard(integration, day, shard));
+        let heads: Vec<Vec<DeliveryHead>> = shards.buffer_unordered(usize::from(keys::SHARDS)).try_collect().await?;
+        Ok(heads.into_iter().flatten().filter(|head| head.received <= until).collect())
+    }
+
+    async fn heads_of_shard(
+        &self,
+        integration: &IntegrationName,
+        day: Date,
+        shard: u8,
+    ) -> Result<Vec<DeliveryHead>, StoreError> {
+        let pages = self
+            .client
+            .query()
+            .table_name(&self.tables.events)
+            .key_condition_expression("pk = :partition")
+            .expression_attribute_values(":partition", AttributeValue::S(keys::partition(integration, day, shard)))
+            .filter_expression(WITH_RECEIPT)
+            .projection_expression(HEAD)
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<Vec<Item>, _>>()
+            .await;
+        let items = pages.map_err(|error| StoreError::from_sdk("list deliveries", error))?;
+        items.into_iter().map(|item| from_item::<HeadItem>(item)?.try_into()).collect()
+    }
+
+    /// Deliveries whole, in the order asked for; what is gone in the meantime is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], or [`StoreError::Unreadable`] for one that cannot be read.
+    pub async fn deliveries(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
+        let mut found: HashMap<DeliveryId, Item> = HashMap::new();
+        for chunk in ids.chunks(100) {
+            let mut wanted: Vec<Item> = chunk.iter().map(key).collect();
+            while !wanted.is_empty() {
+                let request = KeysAndAttributes::builder()
+                    .set_keys(Some(wanted))
+                    .build()
+                    .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+                let answer = self
+                    .client
+                    .batch_get_item()
+                    .request_items(&self.tables.events, request)
+                    .send()
+                    .await
+                    .map_err(|error| StoreError::from_sdk("read deliveries", error))?;
+                for item in answer.responses.unwrap_or_default().remove(&self.tables.events).unwrap_or_default() {
+                    if let Some(id) = id_of(&item) {
+                        found.insert(id, item);
+                    }
+                }
+                let mut left = answer.unprocessed_keys.unwrap_or_default();
+                wanted = left.remove(&self.tables.events).map(|left| left.keys).unwrap_or_default();
+            }
+        }
+        let mut deliveries = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some(item) = found.remove(id) {
+                deliveries.push(self.whole(item).await?);
+            }
+        }
+        Ok(deliveries)
+    }
+
+    /// One delivery whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::deliveries`].
+    pub async fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        Ok(self.deliveries(std::slice::from_ref(id)).await?.pop())
+    }
+
+    async fn whole(&self, item: Item) -> Result<Delivery, StoreError> {
+        let item: DeliveryItem = from_item(item)?;
+        let head = HeadItem {
+            pk: item.pk,
+            sk: item.sk,
+            kind: item.kind,
+            received: item.received,
+        };
+        let mut head: DeliveryHead = head.try_into()?;
+        let stored = match (item.body, item.parts) {
+            (Some(stored), _) => stored.into_vec(),
+            (None, parts) => self.parts(&head.id, parts.unwrap_or_default()).await?,
+        };
+        let (body, reason) = match body::decode(&stored, LARGEST_BODY) {
+            Ok(body) => (body, item.reason),
+            // One damaged delivery must not hide the others.
+            Err(damage) => {
+                head.kind = DeliveryKind::Quarantined;
+                (Vec::new(), Some(damage.to_string()))
+            }
+        };
+        Ok(Delivery {
+            size: item.size.unwrap_or(body.len()),
+            sha256: item.sha256.and_then(|digest| digest.as_slice().try_into().ok()),
+            reason,
+            head,
+            body,
+        })
+    }
+
+    async fn parts(&self, id: &DeliveryId, count: usize) -> Result<Vec<u8>, StoreError> {
+        let mut stored = Vec::with_capacity(count * MOST_IN_ITEM);
+        for number in 0..count {
+            let answer = self
+                .client
+                .get_item()
+                .table_name(&self.tables.events)
+                .key(PARTITION, AttributeValue::S(id.part(number)))
+                .key(SORT, AttributeValue::S(keys::PART.to_owned()))
+                .send()
+                .await
+                .map_err(|error| StoreError::from_sdk("read a part of a delivery", error))?;
+            let item = answer.item.ok_or_else(|| StoreError::Unreadable(format!("part {number} is missing")))?;
+            stored.extend_from_slice(&from_item::<PartItem>(item)?.body);
+        }
+        Ok(stored)
+    }
+}
+
+enum Cancelled {
+    Exists(Item),
+    Conflict,
+}
+
+/// Why a transaction was cancelled: the first item is the delivery's own, the only one with a condition.
+fn cancellation(error: &SdkError<TransactWriteItemsError>) -> Option<Cancelled> {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+        return None;
+    };
+    let reasons = cancelled.cancellation_reasons();
+    if let Some(first) = reasons.first()
+        && first.code() == Some("ConditionalCheckFailed")
+    {
+        return Some(Cancelled::Exists(first.item.clone().unwrap_or_default()));
+    }
+    let conflict = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict"));
+    conflict.then_some(Cancelled::Conflict)
+}
+
+/// Whether the delivery that has the keys has the same body.
+fn compare(existing: Item, received: &[u8]) -> Result<Recorded, StoreError> {
+    let existing: DeliveryItem = from_item(existing)?;
+    if let Some(sha256) = existing.sha256 {
+        let same = sha256.as_slice() == Sha256::digest(received).as_slice();
+        return Ok(if same { Recorded::Again } else { Recorded::Other(None) });
+    }
+    let stored = existing.body.unwrap_or_default();
+    Ok(match body::decode(&stored, LARGEST_BODY) {
+        Ok(body) if body == received => Recorded::Again,
+        Ok(body) => Recorded::Other(Some(body)),
+        Err(_unreadable) => Recorded::Other(None),
+    })
+}
+
+impl TryFrom<HeadItem> for DeliveryHead {
+    type Error = StoreError;
+
+    fn try_from(item: HeadItem) -> Result<Self, Self::Error> {
+        let received =
+            Timestamp::from_microsecond(item.received).map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        Ok(Self {
+            id: DeliveryId::stored(item.pk, item.sk),
+            kind: item.kind,
+            received,
+        })
+    }
+}
+
+fn key(id: &DeliveryId) -> Item {
+    Item::from([
+        (PARTITION.to_owned(), AttributeValue::S(id.partition().to_owned())),
+        (SORT.to_owned(), AttributeValue::S(id.sort().to_owned())),
+    ])
+}
+
+fn id_of(item: &Item) -> Option<DeliveryId> {
+    let text = |name| item.get(name)?.as_s().ok().cloned();
+    Some(DeliveryId::stored(text(PARTITION)?, text(SORT)?))
+}
+
+pub(crate) fn to_item<T: Serialize>(record: &T) -> Result<Item, StoreError> {
+    serde_dynamo::to_item(record).map_err(|error| StoreError::Unreadable(error.to_string()))
+}
+
+pub(crate) fn from_item<T: serde::de::DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+    serde_dynamo::from_item(item).map_err(|error| StoreError::Unreadable(error.to_string()))
+}
