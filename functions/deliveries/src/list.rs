@@ -1,0 +1,245 @@
+//! `GET /deliveries`: newest first by receipt.
+//!
+//! Deliveries lie under the day they were created, lists are ordered by receipt, and a delivery may be received up to two days
+//! after its creation (Azure DevOps retries a hook on probation for 36 h). So the deliveries received on one day are found by
+//! reading the heads of that day, the two before and the one after; bodies are read for the page alone, and, where a filter
+//! needs them, for at most [`MOST_EXAMINED`] deliveries a request: the page token says how far it got.
+
+use std::collections::HashMap;
+
+use domain::IntegrationName;
+use edge::{Problem, ProblemKind};
+use futures::{StreamExt, TryStreamExt, stream};
+use http::StatusCode;
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+use lambda_http::Request;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::{DeliveryHead, keys};
+
+use crate::{
+    Answer, App,
+    view::{self, Read},
+};
+
+/// How many bodies a request reads for a filter before it gives the page it has.
+const MOST_EXAMINED: usize = 400;
+/// How many days are read at once; eight queries each.
+const DAYS_AT_ONCE: usize = 4;
+
+/// What is asked for.
+struct Wanted {
+    integrations: Vec<IntegrationName>,
+    from: Timestamp,
+    to: Timestamp,
+    event_type: Option<String>,
+    repository: Option<String>,
+    outcome: Option<String>,
+    size: usize,
+    after: Option<Cursor>,
+}
+
+/// The last delivery that a page looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Cursor {
+    received: i64,
+    id: String,
+}
+
+impl Cursor {
+    fn of(head: &DeliveryHead) -> Self {
+        Self {
+            received: head.received.as_microsecond(),
+            id: head.id.to_string(),
+        }
+    }
+}
+
+/// `GET /deliveries`.
+pub(crate) async fn list(app: &App, request: &Request, now: Timestamp) -> Answer {
+    let wanted = wanted(app, request, now).await?;
+    let mut page = Page::default();
+    let mut filed = Filed::default();
+    let mut day = keys::day_of(wanted.to);
+    let last = keys::day_of(wanted.from);
+    while day >= last && !page.is_full {
+        let mut heads = filed.received_on(app, &wanted, day).await?;
+        heads.sort_unstable_by_key(|head| std::cmp::Reverse(Cursor::of(head)));
+        page.fill(app, &wanted, &heads).await?;
+        day = before(day, 1);
+    }
+    let mut body = json!({ "deliveries": page.rows });
+    if let (true, Some(last)) = (page.is_full, &page.last) {
+        body["nextPageToken"] = json!(edge::http::page_token(last));
+    }
+    Ok((StatusCode::OK, body))
+}
+
+/// The page as it grows.
+#[derive(Default)]
+struct Page {
+    rows: Vec<Value>,
+    examined: usize,
+    last: Option<Cursor>,
+    is_full: bool,
+}
+
+impl Page {
+    /// Adds what is wanted of `heads`, which are in order, until the page is full.
+    async fn fill(&mut self, app: &App, wanted: &Wanted, heads: &[DeliveryHead]) -> Result<(), Problem> {
+        let candidates: Vec<&DeliveryHead> = heads.iter().filter(|head| wanted.may_be(head)).collect();
+        for chunk in candidates.chunks(wanted.size) {
+            if self.is_full {
+                return Ok(());
+            }
+            let ids: Vec<_> = chunk.iter().map(|head| head.id.clone()).collect();
+            for delivery in app.store.deliveries(&ids).await.map_err(Problem::ours)? {
+                if self.rows.len() >= wanted.size || self.examined >= MOST_EXAMINED {
+                    self.is_full = true;
+                    return Ok(());
+                }
+                let read = Read::new(&delivery);
+                if wanted.is(&read) {
+                    self.rows.push(read.row());
+                }
+                self.examined += 1;
+                self.last = Some(Cursor::of(&delivery.head));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Wanted {
+    /// What the head alone tells: the cursor, the time, the kind, and the type where the key has it.
+    fn may_be(&self, head: &DeliveryHead) -> bool {
+        (self.from..=self.to).contains(&head.received)
+            && self.after.as_ref().is_none_or(|after| Cursor::of(head) < *after)
+            && self.outcome.as_ref().is_none_or(|outcome| outcome == view::outcome(head.kind))
+            && match (&self.event_type, head.id.event_type()) {
+                (Some(wanted), Some(known)) => wanted == known,
+                _ => true,
+            }
+    }
+
+    /// What only the body tells.
+    fn is(&self, read: &Read<'_>) -> bool {
+        self.event_type.as_ref().is_none_or(|wanted| read.is_of_type(wanted))
+            && self.repository.as_ref().is_none_or(|wanted| read.is_in(wanted))
+    }
+}
+
+/// Heads by the day they are filed under, each day read once a request.
+#[derive(Default)]
+struct Filed {
+    days: HashMap<Date, Vec<DeliveryHead>>,
+}
+
+impl Filed {
+    async fn received_on(&mut self, app: &App, wanted: &Wanted, day: Date) -> Result<Vec<DeliveryHead>, Problem> {
+        let (oldest, newest) = (before(day, keys::DAYS_FILED_BEFORE_RECEIPT), before(day, -1));
+        self.days.retain(|filed, _| *filed <= newest);
+        let missing: Vec<Date> = newest
+            .series(-(1.day()))
+            .take_while(|filed| *filed >= oldest)
+            .filter(|filed| !self.days.contains_key(filed))
+            .collect();
+        let mut reads = Vec::new();
+        for filed in &missing {
+            for name in &wanted.integrations {
+                reads.push(heads_of_day(app, name.clone(), *filed, wanted.to));
+            }
+        }
+        let read: Vec<(Date, Vec<DeliveryHead>)> =
+            stream::iter(reads).buffer_unordered(DAYS_AT_ONCE).try_collect().await?;
+        for filed in missing {
+            self.days.entry(filed).or_default();
+        }
+        for (filed, heads) in read {
+            self.days.entry(filed).or_default().extend(heads);
+        }
+        let of_day = |head: &&DeliveryHead| keys::day_of(head.received) == day;
+        Ok(self.days.values().flatten().filter(of_day).cloned().collect())
+    }
+}
+
+async fn heads_of_day(
+    app: &App,
+    name: IntegrationName,
+    filed: Date,
+    until: Timestamp,
+) -> Result<(Date, Vec<DeliveryHead>), Problem> {
+    let heads = app.store.heads_of_day(&name, filed, until).await.map_err(Problem::ours)?;
+    Ok((filed, heads))
+}
+
+/// The day `days` before another; the calendar's end stands for what lies beyond it.
+fn before(day: Date, days: i8) -> Date {
+    day.saturating_sub(i32::from(days).days())
+}
+
+async fn wanted(app: &App, request: &Request, now: Timestamp) -> Result<Wanted, Problem> {
+    let parameter = |name| edge::http::parameter(request, name).map(str::to_owned);
+    let oldest = now - app.retention;
+    let after: Option<Cursor> = edge::http::page_state(request)?;
+    let to = moment(request, "to", Edge::End)?.unwrap_or(now).min(now);
+    let read_up_to = after.as_ref().and_then(|after| Timestamp::from_microsecond(after.received).ok());
+    Ok(Wanted {
+        integrations: integrations(app, request).await?,
+        from: moment(request, "from", Edge::Start)?.unwrap_or(oldest).max(oldest),
+        to: read_up_to.map_or(to, |received| to.min(received)),
+        event_type: parameter("eventType"),
+        repository: parameter("repository"),
+        outcome: parameter("outcome"),
+        size: usize::from(edge::http::page_size(request)?),
+        after,
+    })
+}
+
+/// The one that is asked for, else all of them, also unlinked ones: their deliveries are kept.
+async fn integrations(app: &App, request: &Request) -> Result<Vec<IntegrationName>, Problem> {
+    if let Some(name) = edge::http::parameter(request, "integration") {
+        let name = name.parse().map_err(|error: domain::ids::InvalidIntegrationName| {
+            Problem::new(ProblemKind::InvalidField, error.to_string()).at("integration")
+        })?;
+        return Ok(vec![name]);
+    }
+    let mut names = Vec::new();
+    let mut after = None;
+    loop {
+        let page = app.store.integrations(after.as_ref(), 1_000).await.map_err(Problem::ours)?;
+        names.extend(page.integrations.into_iter().map(|integration| integration.name));
+        after = page.next;
+        if after.is_none() {
+            return Ok(names);
+        }
+    }
+}
+
+/// Which end of a day is meant where only a day is given.
+#[derive(Clone, Copy)]
+enum Edge {
+    Start,
+    End,
+}
+
+/// A moment (`2026-11-23T15:00:00Z`) or a day in UTC (`2026-11-23`).
+fn moment(request: &Request, name: &'static str, edge: Edge) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = edge::http::parameter(request, name) else {
+        return Ok(None);
+    };
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(Some(moment));
+    }
+    let day = text.parse::<Date>().ok().and_then(|day| {
+        let time = match edge {
+            Edge::Start => day.at(0, 0, 0, 0),
+            Edge::End => day.at(23, 59, 59, 999_999_999),
+        };
+        TimeZone::UTC.to_timestamp(time).ok()
+    });
+    let wrong = || {
+        Problem::new(ProblemKind::InvalidField, "a time is written as 2026-11-23T15:00:00Z, a day as 2026-11-23").at(name)
+    };
+    day.map(Some).ok_or_else(wrong)
+}

@@ -1,0 +1,117 @@
+//! A delivery as it is shown. Summary and repository are read out of the body here; nothing of them is stored.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use domain::{event::Repository, summary};
+use envelope::Notification;
+use serde_json::{Value, json};
+use store::{Delivery, DeliveryKind, keys};
+
+/// A delivery with its body understood, once.
+pub(crate) struct Read<'a> {
+    delivery: &'a Delivery,
+    notification: Option<Notification>,
+}
+
+impl<'a> Read<'a> {
+    pub(crate) fn new(delivery: &'a Delivery) -> Self {
+        Self {
+            delivery,
+            notification: envelope::parse(&delivery.body).ok(),
+        }
+    }
+
+    /// Whether it happened in the repository that `wanted` names: by id, name, or project and name.
+    pub(crate) fn is_in(&self, wanted: &str) -> bool {
+        let Some(repository) = self.repository() else {
+            return false;
+        };
+        let is = |known: &Option<String>| known.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(wanted));
+        is(&repository.id) || is(&repository.name) || full_name(repository).eq_ignore_ascii_case(wanted)
+    }
+
+    /// Whether it is an event of that type.
+    pub(crate) fn is_of_type(&self, wanted: &str) -> bool {
+        self.notification.as_ref().is_some_and(|notification| notification.event_type.as_str() == wanted)
+    }
+
+    fn repository(&self) -> Option<&Repository> {
+        self.notification.as_ref()?.event.repository()
+    }
+
+    fn summary(&self) -> String {
+        let kind = self.delivery.head.kind;
+        match (kind, &self.notification) {
+            (DeliveryKind::Event, Some(notification)) => summary::of(&notification.event_type, &notification.event),
+            (DeliveryKind::Test, Some(notification)) => summary::of_test(&notification.event_type, &notification.event),
+            (DeliveryKind::Oversize, _) => format!("Too large to be kept whole: {}", self.reason()),
+            _ => format!("Quarantined: {}", self.reason()),
+        }
+    }
+
+    fn reason(&self) -> &str {
+        self.delivery.reason.as_deref().unwrap_or("the body cannot be understood")
+    }
+
+    /// The row of a list.
+    pub(crate) fn row(&self) -> Value {
+        let head = &self.delivery.head;
+        let mut row = json!({
+            "id": head.id.to_string(),
+            "integration": head.id.integration(),
+            "receivedAt": head.received,
+            "summary": self.summary(),
+            "outcome": outcome(head.kind),
+        });
+        if let Some(notification) = &self.notification {
+            row["eventType"] = json!(notification.event_type.as_str());
+            row["eventId"] = json!(notification.event_id);
+        }
+        if let Some(repository) = self.repository() {
+            row["repository"] = json!(full_name(repository));
+            row["repositoryId"] = json!(repository.id);
+        }
+        if self.delivery.reason.is_some() {
+            row["reason"] = json!(self.reason());
+        }
+        row
+    }
+}
+
+/// The word for what became of a delivery.
+pub(crate) fn outcome(kind: DeliveryKind) -> &'static str {
+    match kind {
+        DeliveryKind::Event => "stored",
+        DeliveryKind::Test => "test",
+        DeliveryKind::Quarantined => "quarantined",
+        DeliveryKind::Oversize => "oversize",
+    }
+}
+
+/// A delivery with its body, exactly as received: as text where it is text, else as base64.
+pub(crate) fn whole(delivery: &Delivery) -> Value {
+    let read = Read::new(delivery);
+    let mut body = read.row();
+    let (payload, encoding) = match std::str::from_utf8(&delivery.body) {
+        Ok(text) => (text.to_owned(), "utf-8"),
+        Err(_not_text) => (STANDARD.encode(&delivery.body), "base64"),
+    };
+    body["payload"] = json!(payload);
+    body["payloadEncoding"] = json!(encoding);
+    body["payloadSize"] = json!(delivery.size);
+    if let Some(sha256) = &delivery.sha256 {
+        body["payloadSha256"] = json!(keys::hex(sha256));
+    }
+    if let Some(notification) = &read.notification {
+        body["createdDate"] = json!(notification.created_date);
+        body["subscriptionId"] = json!(notification.subscription_id);
+        body["notificationId"] = json!(notification.notification_id);
+    }
+    body
+}
+
+/// `Project/repository`, as far as it is known.
+fn full_name(repository: &Repository) -> String {
+    let parts = [&repository.project_name, &repository.name];
+    let known: Vec<&str> = parts.into_iter().filter_map(|part| part.as_deref()).collect();
+    known.join("/")
+}

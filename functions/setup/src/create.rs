@@ -1,0 +1,199 @@
+//! Setting an integration up: verify, then claim the name, then the secrets, then make it active. A step that fails leaves
+//! nothing behind that looks like an integration; a crash leaves a claim that ends by itself and can be taken over.
+
+use domain::{
+    Connection, Credential, Integration, IntegrationName, Organization, PasswordDigest, PersonalAccessToken, Status,
+    WebhookPassword,
+};
+use edge::{Problem, ProblemKind};
+use http::StatusCode;
+use jiff::{Timestamp, civil::Date};
+use lambda_http::Request;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::json;
+use store::{Activated, Claim, Claimed};
+
+use crate::{Answer, App, problems, show, verify};
+
+/// What a person is told when the integration is there; word for word the seed page's notification.
+const CREATED: &str = "New integration was created";
+/// The longest description, in characters.
+const LONGEST_DESCRIPTION: usize = 1_000;
+/// The most labels, and the longest of them in characters.
+const LABELS: (usize, usize) = (50, 100);
+
+/// The request's body.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CreateRequest {
+    name: String,
+    organization_url: String,
+    personal_access_token: SecretString,
+    personal_access_token_expires_on: Option<String>,
+    description: Option<String>,
+    #[serde(default)]
+    labels: Vec<String>,
+}
+
+/// The request, understood.
+struct Wanted {
+    name: IntegrationName,
+    organization: Organization,
+    credential: Credential,
+    token_expires_on: Option<Date>,
+    description: Option<String>,
+    labels: Vec<String>,
+}
+
+/// `POST /integrations`.
+pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answer {
+    let body: CreateRequest = edge::http::body(request)?;
+    let wanted = body.understood(&app.config.azure_devops_url, now)?;
+    // Tells of a taken name before anything is asked of Azure DevOps; the claim below is what decides.
+    if let Some(taken) = app.store.integration(&wanted.name).await.map_err(Problem::ours)?
+        && matches!(taken.status, Status::Active | Status::Unlinking)
+    {
+        return Err(name_taken(taken.status));
+    }
+    let client = app
+        .ado
+        .organization(&wanted.organization, &wanted.credential)
+        .map_err(problems::of_azure_devops)?;
+    let connected_as = verify::connection(&client).await?;
+    let nonce = uuid::Uuid::new_v4().to_string();
+    let claim = Claim {
+        name: &wanted.name,
+        nonce: &nonce,
+        organization: &wanted.organization,
+    };
+    match app.store.claim(&claim, now).await.map_err(Problem::ours)? {
+        Claimed::Yes => {}
+        Claimed::Taken(status) => return Err(name_taken(status)),
+        Claimed::Busy => {
+            return Err(Problem::new(
+                ProblemKind::InProgress,
+                "an integration of this name is being set up right now; look again in two minutes",
+            )
+            .at("name"));
+        }
+    }
+    let integration = wanted.integration(connected_as, now);
+    let password = secure(app, &integration.name, &wanted.credential, &nonce).await?;
+    let digest = PasswordDigest::of(password.expose().as_bytes());
+    // Where this answer is lost the integration may be active all the same: its secrets must not be touched any more.
+    let activated = app.store.activate(&integration, &digest, &nonce).await.map_err(Problem::ours)?;
+    if activated == Activated::ClaimLost {
+        return Err(Problem::new(
+            ProblemKind::InProgress,
+            "setting up took too long and somebody else has begun with this name; look at GET /integrations",
+        ));
+    }
+    let mut body = show::shown(app, &integration);
+    body["webhook"] = json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });
+    body["notifications"] = json!([CREATED, verify::SUCCEEDED]);
+    Ok((StatusCode::CREATED, body))
+}
+
+/// Writes both secrets. Where one cannot be written, both are removed and the claim is given up.
+async fn secure(
+    app: &App,
+    name: &IntegrationName,
+    credential: &Credential,
+    nonce: &str,
+) -> Result<WebhookPassword, Problem> {
+    let password = secrets::generate_password().map_err(Problem::ours)?;
+    let kept = match app.secrets.keep_credential(name, credential).await {
+        Ok(()) => app.secrets.keep_password(name, &password).await,
+        failed => failed,
+    };
+    let Err(error) = kept else { return Ok(password) };
+    match app.secrets.remove(name).await {
+        Ok(_) => {
+            if let Err(error) = app.store.abandon(name, nonce).await {
+                tracing::warn!(cause = edge::problem::chain(&error), "a claim is left to end by itself");
+            }
+        }
+        // The claim stays, so that unlinking the name, or setting it up again, finds what is left.
+        Err(error) => tracing::warn!(cause = edge::problem::chain(&error), "secrets are left until the name is used again"),
+    }
+    Err(Problem::ours(error))
+}
+
+fn name_taken(status: Status) -> Problem {
+    let detail = match status {
+        Status::Unlinking => "the integration of this name is being unlinked: finish that first (DELETE on the unlink function)",
+        _ => "there is an integration of this name already: take another name, or unlink that one first",
+    };
+    Problem::new(ProblemKind::NameTaken, detail).at("name")
+}
+
+impl CreateRequest {
+    fn understood(self, azure_devops_url: &str, now: Timestamp) -> Result<Wanted, Problem> {
+        let name: IntegrationName = self
+            .name
+            .parse()
+            .map_err(|error: domain::ids::InvalidIntegrationName| invalid("name", &error))?;
+        let organization = Organization::from_pasted_url(&self.organization_url, azure_devops_url).map_err(|error| {
+            Problem::new(ProblemKind::NotAnOrganizationUrl, error.to_string()).at("organizationUrl")
+        })?;
+        let token = PersonalAccessToken::from_pasted(&self.personal_access_token)
+            .map_err(|error| invalid("personalAccessToken", &error))?;
+        let token_expires_on = self
+            .personal_access_token_expires_on
+            .filter(|text| !text.is_empty())
+            .map(|text| expiry(&text, now))
+            .transpose()?;
+        let description = self.description.filter(|text| !text.is_empty());
+        if description.as_ref().is_some_and(|text| text.chars().count() > LONGEST_DESCRIPTION) {
+            return Err(invalid("description", &format!("a description has at most {LONGEST_DESCRIPTION} characters")));
+        }
+        let (most, longest) = LABELS;
+        let fits = |label: &String| (1..=longest).contains(&label.chars().count());
+        if self.labels.len() > most || !self.labels.iter().all(fits) {
+            return Err(invalid("labels", &format!("at most {most} labels, each of 1 to {longest} characters")));
+        }
+        Ok(Wanted {
+            name,
+            organization,
+            credential: Credential::PersonalAccessToken(token),
+            token_expires_on,
+            description,
+            labels: self.labels,
+        })
+    }
+}
+
+impl Wanted {
+    fn integration(&self, connected_as: String, now: Timestamp) -> Integration {
+        Integration {
+            name: self.name.clone(),
+            organization: self.organization.clone(),
+            status: Status::Active,
+            description: self.description.clone(),
+            labels: self.labels.clone(),
+            token_expires_on: self.token_expires_on,
+            connection: Some(Connection {
+                connected_as,
+                checked_at: now,
+                failure: None,
+            }),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+/// A day, `2027-05-31`, or a moment, of which the day in UTC counts.
+fn expiry(text: &str, now: Timestamp) -> Result<Date, Problem> {
+    let field = "personalAccessTokenExpiresOn";
+    let date: Date = text.parse().map_err(|_form| invalid(field, &"a day is written as 2027-05-31"))?;
+    if date < store::keys::day_of(now) {
+        return Err(invalid(field, &"this day is in the past: the token has expired, make a new one"));
+    }
+    Ok(date)
+}
+
+fn invalid(field: &'static str, what: &dyn std::fmt::Display) -> Problem {
+    Problem::new(ProblemKind::InvalidField, what.to_string()).at(field)
+}

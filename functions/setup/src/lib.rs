@@ -1,0 +1,148 @@
+//! Integrations: set up, shown, verified, and the picker of projects, repositories and branches.
+//! It stores nothing before Azure DevOps has accepted the connection, and shows a secret only where it is asked for.
+//!
+//! | path | module |
+//! |---|---|
+//! | `POST /integrations` | [`create`] |
+//! | `GET /integrations`, `GET /integrations/{name}`, `…/webhook` | [`show`] |
+//! | `POST /integrations/{name}/verification` | [`verify`] |
+//! | `GET /integrations/{name}/projects…` | [`picker`] |
+
+mod create;
+mod picker;
+mod problems;
+mod show;
+mod verify;
+
+use std::time::Instant;
+
+use ado::Ado;
+use domain::{Integration, IntegrationName, Status};
+use edge::{
+    Problem,
+    config,
+    http::{no_such_method, no_such_path},
+};
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use lambda_http::{Body, Request, Response};
+use secrets::Secrets;
+use store::{Store, Tables};
+
+/// The function with what it keeps between invocations.
+#[derive(Debug)]
+pub struct App {
+    store: Store,
+    secrets: Secrets,
+    ado: Ado,
+    config: Config,
+}
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where Azure DevOps is called: `https://dev.azure.com`, or what the deployer put in its place.
+    pub azure_devops_url: String,
+    /// The webhook function's URL, to which an integration's name is appended.
+    pub webhook_url: String,
+}
+
+/// What a handler gives: a status and a JSON body.
+type Answer = Result<(StatusCode, serde_json::Value), Problem>;
+
+impl App {
+    /// The function as its environment configures it.
+    ///
+    /// # Errors
+    ///
+    /// [`config::ConfigError`], which names the variable; [`ado::AdoError`] where no TLS can be set up.
+    pub async fn from_env() -> Result<Self, lambda_http::Error> {
+        let aws = edge::aws().await;
+        let tables = Tables {
+            integrations: config::required("INTEGRATIONS_TABLE")?,
+            // This function has no business there, nor a right to it.
+            events: String::new(),
+        };
+        let prefix: String = config::required("SECRET_PREFIX")?;
+        let recovery_days: i64 = config::required("SECRET_RECOVERY_DAYS")?;
+        let config = Config {
+            azure_devops_url: config::required("AZURE_DEVOPS_URL")?,
+            webhook_url: config::required("WEBHOOK_URL")?,
+        };
+        let secrets = Secrets::new(&aws, prefix, recovery_days);
+        Ok(Self::new(Store::new(&aws, tables), secrets, Ado::new()?, config))
+    }
+
+    /// The function on its parts.
+    #[must_use]
+    pub fn new(store: Store, secrets: Secrets, ado: Ado, config: Config) -> Self {
+        Self {
+            store,
+            secrets,
+            ado,
+            config,
+        }
+    }
+
+    /// Answers one request.
+    #[expect(clippy::disallowed_methods, reason = "a handler asks the clock, once")]
+    pub async fn handle(&self, request: Request) -> Response<Body> {
+        let (started, now) = (Instant::now(), Timestamp::now());
+        let answer = self.route(&request, now).await;
+        edge::http::answer(&request, answer, started.elapsed())
+    }
+
+    async fn route(&self, request: &Request, now: Timestamp) -> Answer {
+        let segments = edge::http::segments(request);
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let method = request.method();
+        match (segments.as_slice(), method) {
+            (["integrations"], &Method::GET) => show::list(self, request).await,
+            (["integrations"], &Method::POST) => create::create(self, request, now).await,
+            (["integrations", name], &Method::GET) => show::one(self, name).await,
+            (["integrations", name, "webhook"], &Method::GET) => show::webhook(self, name).await,
+            (["integrations", name, "verification"], &Method::POST) => verify::verification(self, name, now).await,
+            (["integrations", name, "projects"], &Method::GET) => picker::projects(self, request, name).await,
+            (["integrations", name, "projects", project, "repositories"], &Method::GET) => {
+                picker::repositories(self, name, project).await
+            }
+            (["integrations", name, "projects", project, "repositories", repository, "branches"], &Method::GET) => {
+                picker::branches(self, request, name, project, repository).await
+            }
+            (["integrations"], _) => Err(no_such_method("GET and POST")),
+            (["integrations", _, "verification"], _) => Err(no_such_method("POST")),
+            (["integrations", _] | ["integrations", _, "webhook"], _) => Err(no_such_method("GET")),
+            (["integrations", _, "projects"] | ["integrations", _, "projects", _, "repositories"], _)
+            | (["integrations", _, "projects", _, "repositories", _, "branches"], _) => Err(no_such_method("GET")),
+            _ => Err(no_such_path()),
+        }
+    }
+
+    /// The integration of that name, as long as it is not unlinked.
+    async fn integration(&self, name: &str) -> Result<Integration, Problem> {
+        let name: IntegrationName = name.parse().map_err(|_slug| problems::no_such_integration())?;
+        let found = self.store.integration(&name).await.map_err(Problem::ours)?;
+        found.filter(|integration| integration.status != Status::Unlinked).ok_or_else(problems::no_such_integration)
+    }
+
+    /// The integration of that name, as long as it is active.
+    async fn active(&self, name: &str) -> Result<Integration, Problem> {
+        let integration = self.integration(name).await?;
+        match integration.status {
+            Status::Active => Ok(integration),
+            status => Err(problems::not_active(status)),
+        }
+    }
+
+    /// A client of an integration's organization, with the token that is kept for it.
+    async fn client(&self, integration: &Integration) -> Result<ado::AdoClient, Problem> {
+        let credential = self.secrets.credential(&integration.name).await.map_err(Problem::ours)?;
+        let organization = domain::Organization::new(&self.config.azure_devops_url, integration.organization.name().clone());
+        self.ado.organization(&organization, &credential).map_err(problems::of_azure_devops)
+    }
+
+    /// The URL that Azure DevOps is given.
+    fn endpoint(&self, name: &IntegrationName) -> String {
+        format!("{}/{name}", self.config.webhook_url.trim_end_matches('/'))
+    }
+}

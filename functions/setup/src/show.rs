@@ -1,0 +1,67 @@
+//! Integrations as they are shown: never a secret, but on the one path that is there to show the webhook password.
+
+use domain::{Integration, IntegrationName, Status};
+use edge::Problem;
+use http::StatusCode;
+use lambda_http::Request;
+use serde_json::{Value, json};
+
+use crate::{Answer, App};
+
+/// `GET /integrations`.
+pub(crate) async fn list(app: &App, request: &Request) -> Answer {
+    let size = edge::http::page_size(request)?;
+    let after: Option<IntegrationName> = edge::http::page_state(request)?;
+    let page = app.store.integrations(after.as_ref(), i32::from(size)).await.map_err(Problem::ours)?;
+    let linked = page.integrations.iter().filter(|integration| integration.status != Status::Unlinked);
+    let mut body = json!({ "integrations": linked.map(|one| shown(app, one)).collect::<Vec<_>>() });
+    if let Some(next) = page.next {
+        body["nextPageToken"] = json!(edge::http::page_token(&next));
+    }
+    Ok((StatusCode::OK, body))
+}
+
+/// `GET /integrations/{name}`.
+pub(crate) async fn one(app: &App, name: &str) -> Answer {
+    let integration = app.integration(name).await?;
+    Ok((StatusCode::OK, shown(app, &integration)))
+}
+
+/// `GET /integrations/{name}/webhook`: what the service hooks page of Azure DevOps asks for.
+pub(crate) async fn webhook(app: &App, name: &str) -> Answer {
+    let integration = app.active(name).await?;
+    let password = app.secrets.password(&integration.name).await.map_err(Problem::ours)?;
+    let body = json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });
+    Ok((StatusCode::OK, body))
+}
+
+/// An integration in JSON. What is not known is left out.
+pub(crate) fn shown(app: &App, integration: &Integration) -> Value {
+    let mut body = json!({
+        "name": integration.name,
+        "organization": integration.organization.name().as_str(),
+        "organizationUrl": integration.organization.url(),
+        "status": integration.status,
+        "webhookEndpoint": app.endpoint(&integration.name),
+        "labels": integration.labels,
+        "createdAt": integration.created_at,
+        "updatedAt": integration.updated_at,
+    });
+    if let Some(description) = &integration.description {
+        body["description"] = json!(description);
+    }
+    if let Some(date) = integration.token_expires_on {
+        body["personalAccessTokenExpiresOn"] = json!(date);
+    }
+    if let Some(connection) = &integration.connection {
+        body["connection"] = json!({
+            "status": if connection.failure.is_none() { "succeeded" } else { "failed" },
+            "connectedAs": connection.connected_as,
+            "checkedAt": connection.checked_at,
+        });
+        if let Some(failure) = &connection.failure {
+            body["connection"]["failure"] = json!(failure);
+        }
+    }
+    body
+}

@@ -1,0 +1,60 @@
+//! Whether a connection works: whose token it is, whether it sees a project, and whether it can list that project's
+//! repositories. Read-only, three calls.
+
+use ado::{AdoClient, AdoError};
+use domain::Connection;
+use edge::Problem;
+use http::StatusCode;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::{Answer, App, problems};
+
+/// What a person is told when the connection works; word for word the seed page's notification.
+pub(crate) const SUCCEEDED: &str = "Connecting to Azure DevOps succeeded";
+
+/// Tries the connection; gives whose token it is.
+pub(crate) async fn connection(client: &AdoClient) -> Result<String, Problem> {
+    let user = client.connected_user().await.map_err(|error| match error {
+        // Nothing but the organization is in the path of this call.
+        AdoError::NotFound { .. } => problems::no_such_organization(),
+        AdoError::Denied(message) => problems::lacks_scope(&message),
+        error => problems::of_azure_devops(error),
+    })?;
+    // From here on the token is known to be good: a 401 means that it lacks the scope (facts 7).
+    let scope = |error| match error {
+        AdoError::TokenRefused => problems::lacks_scope(""),
+        AdoError::NotFound { message, .. } => problems::lacks_scope(&message),
+        error => problems::of_azure_devops(error),
+    };
+    let projects = client.projects(1, None).await.map_err(scope)?;
+    let Some(project) = projects.items.first() else {
+        return Err(problems::lacks_scope("the token sees no project"));
+    };
+    client.repositories(&project.id).await.map_err(scope)?;
+    Ok(user.display_name)
+}
+
+/// `POST /integrations/{name}/verification`: tries the connection now and notes how it went.
+pub(crate) async fn verification(app: &App, name: &str, now: Timestamp) -> Answer {
+    let integration = app.active(name).await?;
+    let client = app.client(&integration).await?;
+    let tried = connection(&client).await;
+    let noted = Connection {
+        connected_as: match &tried {
+            Ok(user) => user.clone(),
+            Err(_) => integration.connection.map(|before| before.connected_as).unwrap_or_default(),
+        },
+        checked_at: now,
+        failure: tried.as_ref().err().map(|problem| problem.detail().to_owned()),
+    };
+    app.store.record_connection(&integration.name, &noted).await.map_err(Problem::ours)?;
+    let connected_as = tried?;
+    let body = json!({
+        "integration": integration.name,
+        "connectedAs": connected_as,
+        "checkedAt": now,
+        "notifications": [SUCCEEDED],
+    });
+    Ok((StatusCode::OK, body))
+}

@@ -1,0 +1,135 @@
+//! Undoes what `setup` did, in steps that can each be repeated: unlinking (deliveries are still stored) → both secrets removed
+//! → unlinked (a tombstone, which answers 410 for 90 days). A call that was cut off is finished by the next one.
+//! It reads no secret, and does not call Azure DevOps yet: removing the service hooks comes with making them.
+
+use std::time::Instant;
+
+use domain::{Integration, IntegrationName, Status};
+use edge::{
+    Problem, ProblemKind,
+    config::{self, ConfigError},
+    http::{no_such_method, no_such_path},
+};
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use lambda_http::{Body, Request, Response};
+use secrets::Secrets;
+use serde_json::{Value, json};
+use store::{Begun, Store, Tables};
+
+/// What a person is told of the hooks that a person made.
+const REMINDER: &str = "Service hooks that were made by hand stay in Azure DevOps: remove them under Project settings, Service hooks. Until then they are answered with 410, which makes Azure DevOps disable them.";
+
+/// The function with what it keeps between invocations.
+#[derive(Debug)]
+pub struct App {
+    store: Store,
+    secrets: Secrets,
+}
+
+type Answer = Result<(StatusCode, Value), Problem>;
+
+impl App {
+    /// The function as its environment configures it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which names the variable.
+    pub async fn from_env() -> Result<Self, ConfigError> {
+        let aws = edge::aws().await;
+        let tables = Tables {
+            integrations: config::required("INTEGRATIONS_TABLE")?,
+            // This function has no business there, nor a right to it.
+            events: String::new(),
+        };
+        let prefix: String = config::required("SECRET_PREFIX")?;
+        let recovery_days: i64 = config::required("SECRET_RECOVERY_DAYS")?;
+        let secrets = Secrets::new(&aws, prefix, recovery_days);
+        Ok(Self::new(Store::new(&aws, tables), secrets))
+    }
+
+    /// The function on its parts.
+    #[must_use]
+    pub fn new(store: Store, secrets: Secrets) -> Self {
+        Self { store, secrets }
+    }
+
+    /// Answers one request.
+    #[expect(clippy::disallowed_methods, reason = "a handler asks the clock, once")]
+    pub async fn handle(&self, request: Request) -> Response<Body> {
+        let (started, now) = (Instant::now(), Timestamp::now());
+        let answer = self.route(&request, now).await;
+        edge::http::answer(&request, answer, started.elapsed())
+    }
+
+    async fn route(&self, request: &Request, now: Timestamp) -> Answer {
+        let segments = edge::http::segments(request);
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match (segments.as_slice(), request.method()) {
+            (["integrations", name], &Method::GET) => self.preview(&parsed(name)?).await,
+            (["integrations", name], &Method::DELETE) => self.unlink(&parsed(name)?, now).await,
+            (["integrations", _], _) => Err(no_such_method("GET and DELETE")),
+            _ => Err(no_such_path()),
+        }
+    }
+
+    /// `GET /integrations/{name}`: what unlinking would do.
+    async fn preview(&self, name: &IntegrationName) -> Answer {
+        let integration = self.store.integration(name).await.map_err(Problem::ours)?.ok_or_else(unknown)?;
+        let mut body = described(&integration);
+        body["wouldRemove"] = match integration.status {
+            Status::Unlinked => json!([]),
+            _ => json!(["the personal access token", "the webhook password", "the integration"]),
+        };
+        body["reminder"] = json!(REMINDER);
+        Ok((StatusCode::OK, body))
+    }
+
+    /// `DELETE /integrations/{name}`: does it, or goes on with it.
+    async fn unlink(&self, name: &IntegrationName, now: Timestamp) -> Answer {
+        let integration = match self.store.begin_unlink(name, now).await.map_err(Problem::ours)? {
+            Begun::Yes(integration) => integration,
+            Begun::Already(integration) => return Ok((StatusCode::OK, done(&integration, 0))),
+            Begun::Busy => {
+                let detail = "this integration is being set up right now; unlink it when that is done, two minutes from now at the latest";
+                return Err(Problem::new(ProblemKind::InProgress, detail));
+            }
+            Begun::Unknown => return Err(unknown()),
+        };
+        let removed = self.secrets.remove(name).await.map_err(Problem::ours)?;
+        self.store.finish_unlink(name, now).await.map_err(Problem::ours)?;
+        let unlinked = Integration {
+            status: Status::Unlinked,
+            ..*integration
+        };
+        Ok((StatusCode::OK, done(&unlinked, removed)))
+    }
+}
+
+fn parsed(name: &str) -> Result<IntegrationName, Problem> {
+    name.parse().map_err(|_slug| unknown())
+}
+
+fn unknown() -> Problem {
+    Problem::new(ProblemKind::NotFound, "there is no integration of this name; GET /integrations on the setup function lists them")
+}
+
+fn described(integration: &Integration) -> Value {
+    json!({
+        "name": integration.name,
+        "organization": integration.organization.name().as_str(),
+        "organizationUrl": integration.organization.url(),
+        "status": integration.status,
+    })
+}
+
+/// Nothing makes service hooks, stacks or runs yet, so unlinking ends none of them.
+fn done(integration: &Integration, secrets_removed: usize) -> Value {
+    let mut body = described(integration);
+    body["secretsRemoved"] = json!(secrets_removed);
+    body["serviceHooksRemoved"] = json!(0);
+    body["stacksDetached"] = json!(0);
+    body["runsCanceled"] = json!(0);
+    body["reminder"] = json!(REMINDER);
+    body
+}

@@ -1,0 +1,253 @@
+//! Receives one delivery: authenticate, understand, store once, answer. The answers are the ones that Azure DevOps' rules of
+//! retry and probation ask for (functions/README.md has the table).
+//! It reads no secret, calls nothing but DynamoDB, and acts on nothing that it receives.
+
+mod credential;
+mod delivery;
+mod records;
+
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
+
+use domain::{IntegrationName, Status};
+use edge::config::{self, ConfigError};
+use futures::FutureExt;
+use http::{HeaderValue, Method, StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
+use lambda_http::{Body, Request, Response};
+use store::{DeliveryKind, Recorded, Store, StoreError, Tables};
+
+use records::{Records, Verdict};
+
+/// An answer has gone out by then, whatever DynamoDB does: the sender's own patience is not known, and 5 s is what is promised.
+const BUDGET: Duration = Duration::from_millis(4_500);
+/// When to try again after a 503. Azure DevOps has its own waits; other senders read it.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// The function with what it keeps between invocations.
+#[derive(Debug)]
+pub struct App {
+    store: Store,
+    records: Records,
+    retention: SignedDuration,
+}
+
+/// What a deployer decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How many days a delivery is kept.
+    pub retention_days: i64,
+    /// How long an instance goes on with what it has read of an integration: as long as that, an integration that is
+    /// unlinked may go on storing. A password that does not fit is looked up again at once.
+    pub integration_cache_seconds: u64,
+}
+
+/// What became of a request; each has one answer and one word in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Stored(DeliveryKind),
+    Duplicate,
+    Refused { known: bool },
+    Gone,
+    Unavailable,
+    NotPost,
+    NoName,
+}
+
+impl App {
+    /// The function as its environment configures it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which names the variable.
+    pub async fn from_env() -> Result<Self, ConfigError> {
+        let tables = Tables {
+            integrations: config::required("INTEGRATIONS_TABLE")?,
+            events: config::required("EVENTS_TABLE")?,
+        };
+        let settings = Settings {
+            retention_days: config::required("EVENT_RETENTION_DAYS")?,
+            integration_cache_seconds: config::required("INTEGRATION_CACHE_SECONDS")?,
+        };
+        Ok(Self::new(Store::new(&edge::aws().await, tables), settings))
+    }
+
+    /// The function on a store.
+    #[must_use]
+    pub fn new(store: Store, settings: Settings) -> Self {
+        Self {
+            store,
+            records: Records::new(Duration::from_secs(settings.integration_cache_seconds)),
+            retention: SignedDuration::from_hours(settings.retention_days * 24),
+        }
+    }
+
+    /// Answers one request. Whatever fails in here, an authentic delivery is stored or answered with 503.
+    #[expect(clippy::disallowed_methods, reason = "a handler asks the clock, once")]
+    pub async fn handle(&self, request: Request) -> Response<Body> {
+        let (started, received) = (Instant::now(), Timestamp::now());
+        let work = tokio::time::timeout(BUDGET, self.outcome(&request, received, started));
+        let outcome = match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_elapsed)) => Outcome::Unavailable,
+            Err(_panic) => {
+                tracing::error!("a panic was caught; the delivery is answered with 503");
+                Outcome::Unavailable
+            }
+        };
+        log(&request, outcome, started.elapsed());
+        outcome.answer()
+    }
+
+    async fn outcome(&self, request: &Request, received: Timestamp, started: Instant) -> Outcome {
+        if request.method() != Method::POST {
+            return Outcome::NotPost;
+        }
+        let Some(name) = integration_name(request) else {
+            return Outcome::NoName;
+        };
+        let Some(presented) = credential::password_digest(request.headers()) else {
+            return Outcome::Refused { known: false };
+        };
+        match self.records.judge(&self.store, &name, &presented, received, started).await {
+            Verdict::Authentic(Status::Unlinked) => Outcome::Gone,
+            Verdict::Authentic(_) => self.keep(&name, request.body().as_ref(), received).await,
+            Verdict::Refused { known } => Outcome::Refused { known },
+            Verdict::Unavailable(error) => {
+                if let Some(error) = error {
+                    tracing::error!(cause = edge::problem::chain(&error), "the integration cannot be read");
+                }
+                Outcome::Unavailable
+            }
+        }
+    }
+
+    /// Stores an authentic delivery, whatever its body is.
+    async fn keep(&self, name: &IntegrationName, body: &[u8], received: Timestamp) -> Outcome {
+        match self.record(name, body, received).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::error!(cause = edge::problem::chain(&error), "a delivery is not stored");
+                Outcome::Unavailable
+            }
+        }
+    }
+
+    async fn record(&self, name: &IntegrationName, body: &[u8], received: Timestamp) -> Result<Outcome, StoreError> {
+        let mut delivery = delivery::understand(name, body, received, self.retention);
+        let recorded = match self.store.record_delivery(&delivery).await {
+            // It would come again for ever: what is kept instead has keys that cannot be wrong.
+            Err(StoreError::Refused { source, .. }) => {
+                tracing::error!(cause = %source, "DynamoDB refuses a delivery; it is kept as quarantined");
+                delivery = delivery::quarantined(name, body, received, self.retention, "the store refused its keys");
+                self.store.record_delivery(&delivery).await?
+            }
+            recorded => recorded?,
+        };
+        Ok(match recorded {
+            Recorded::New => Outcome::Stored(delivery.kind),
+            Recorded::Again => Outcome::Duplicate,
+            Recorded::Other(Some(existing)) if envelope::same_resource(&existing, body) => Outcome::Duplicate,
+            Recorded::Other(_) => {
+                tracing::warn!("another delivery has the same keys; this one is stored beside it");
+                delivery.id = delivery.id.beside(body);
+                match self.store.record_delivery(&delivery).await? {
+                    Recorded::New => Outcome::Stored(delivery.kind),
+                    Recorded::Again | Recorded::Other(_) => Outcome::Duplicate,
+                }
+            }
+        })
+    }
+}
+
+/// The integration in `/{name}`; case and a trailing slash do not matter.
+fn integration_name(request: &Request) -> Option<IntegrationName> {
+    let path = edge::http::path(request).strip_prefix('/')?;
+    path.strip_suffix('/').unwrap_or(path).to_ascii_lowercase().parse().ok()
+}
+
+impl Outcome {
+    /// The status, and the word in the log.
+    fn parts(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Stored(DeliveryKind::Event) => (StatusCode::OK, "stored"),
+            Self::Stored(DeliveryKind::Test) => (StatusCode::OK, "test"),
+            Self::Stored(DeliveryKind::Quarantined) => (StatusCode::OK, "quarantined"),
+            Self::Stored(DeliveryKind::Oversize) => (StatusCode::OK, "oversize"),
+            Self::Duplicate => (StatusCode::OK, "duplicate"),
+            Self::Refused { known: true } => (StatusCode::UNAUTHORIZED, "refused_known"),
+            Self::Refused { known: false } => (StatusCode::UNAUTHORIZED, "refused"),
+            Self::Gone => (StatusCode::GONE, "gone"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::NotPost => (StatusCode::METHOD_NOT_ALLOWED, "method"),
+            Self::NoName => (StatusCode::NOT_FOUND, "path"),
+        }
+    }
+
+    /// The answer: no body, so that all refusals are the same bytes.
+    fn answer(self) -> Response<Body> {
+        let (status, _) = self.parts();
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let more = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
+            StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, HeaderValue::from_static("POST"))),
+            // RFC 9110 asks for it, and a sender that waits for the challenge before it sends the password gets one.
+            StatusCode::UNAUTHORIZED => Some((
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"Stackhook\", charset=\"UTF-8\""),
+            )),
+            _ => None,
+        };
+        headers.extend(more.map(|(name, value)| (Some(name), value)));
+        response
+    }
+}
+
+/// One line a delivery. What strangers send is told at the debug level only: they must not be able to buy log lines.
+fn log(request: &Request, outcome: Outcome, took: Duration) {
+    let (status, word) = outcome.parts();
+    let (status, duration_ms) = (status.as_u16(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    match outcome {
+        Outcome::Refused { known: false } | Outcome::NotPost | Outcome::NoName => {
+            tracing::debug!(outcome = word, status, duration_ms, "request");
+        }
+        _ => {
+            let integration = integration_name(request).map(String::from).unwrap_or_default();
+            tracing::info!(outcome = word, status, duration_ms, integration, "request");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::RequestExt;
+
+    use super::*;
+
+    #[test]
+    fn the_name_is_read_from_the_path_and_nowhere_else() {
+        let name = |path: &str| {
+            integration_name(&Request::new(Body::Empty).with_raw_http_path(path)).map(String::from)
+        };
+        for path in ["/acme", "/acme/", "/ACME", "/Acme/"] {
+            assert_eq!(name(path).as_deref(), Some("acme"), "{path}");
+        }
+        let long = format!("/{}", "a".repeat(8_192));
+        for path in ["/", "//", "//acme", "/acme//", "/acme/x", "/..", "/%2e%2e", "/../acme", "/a%62c", "/acme?x", "acme", &long] {
+            assert_eq!(name(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn refusals_of_strangers_and_of_wrong_passwords_are_the_same() {
+        let (one, other) = (Outcome::Refused { known: true }.answer(), Outcome::Refused { known: false }.answer());
+        assert_eq!(one.status(), other.status());
+        assert_eq!(one.headers(), other.headers());
+        assert!(matches!((one.body(), other.body()), (Body::Empty, Body::Empty)));
+    }
+}

@@ -1,0 +1,8 @@
+//! The Lambda function `webhook`.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    edge::init_logs();
+    let app = webhook::App::from_env().await?;
+    edge::serve(|request| app.handle(request)).await
+}
