@@ -1,0 +1,151 @@
+//! Service hook subscriptions and their notifications. Data, and which events a subscription asks for.
+//! It never sends and never judges an answer: the sender and `subscription_state` do.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::assumptions::{Assumption, Assumptions};
+use crate::events::{Event, EventKind};
+use crate::state::git::full_branch;
+use crate::subscription_state::{Progress, SubscriptionState};
+
+/// How long the service keeps the history of a notification (facts 3.1).
+const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What confidential inputs read back as (facts 5).
+pub(crate) const MASK: &str = "********";
+
+/// A subscription.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscription {
+    pub(crate) id: Uuid,
+    /// The publisher's own id of it, which it adds to the publisher inputs.
+    pub(crate) tfs_id: Uuid,
+    pub(crate) event: EventKind,
+    pub(crate) resource_version: Option<String>,
+    pub(crate) publisher_inputs: BTreeMap<String, String>,
+    pub(crate) consumer_inputs: BTreeMap<String, String>,
+    pub(crate) state: SubscriptionState,
+    pub(crate) last_probation_retry: Option<Timestamp>,
+    pub(crate) created: (Uuid, Timestamp),
+    pub(crate) modified: (Uuid, Timestamp),
+    /// Counts 1, 2, 3 … (facts 3.3).
+    pub(crate) next_notification: u32,
+    pub(crate) notifications: Vec<Notification>,
+}
+
+/// One event on its way to one subscription.
+#[derive(Clone, Debug)]
+pub(crate) struct Notification {
+    pub(crate) id: u32,
+    pub(crate) event_id: Uuid,
+    pub(crate) body: Value,
+    pub(crate) status: &'static str,
+    pub(crate) result: &'static str,
+    pub(crate) progress: Progress,
+    pub(crate) attempts: u32,
+    pub(crate) queued: Timestamp,
+    pub(crate) dequeued: Option<Timestamp>,
+    pub(crate) completed: Option<Timestamp>,
+    pub(crate) modified: Timestamp,
+    /// The latest request and response as text, the password masked.
+    pub(crate) request: Option<String>,
+    pub(crate) response: Option<String>,
+    pub(crate) error: Option<String>,
+    pub(crate) duration_seconds: Option<f64>,
+}
+
+impl Notification {
+    pub(crate) fn queued(id: u32, event_id: Uuid, body: Value, now: Timestamp) -> Self {
+        Self {
+            id,
+            event_id,
+            body,
+            status: "queued",
+            result: "pending",
+            progress: Progress::default(),
+            attempts: 0,
+            queued: now,
+            dequeued: None,
+            completed: None,
+            modified: now,
+            request: None,
+            response: None,
+            error: None,
+            duration_seconds: None,
+        }
+    }
+}
+
+impl Subscription {
+    pub(crate) fn url(&self) -> &str {
+        self.consumer_input("url").unwrap_or_default()
+    }
+
+    pub(crate) fn consumer_input(&self, name: &str) -> Option<&str> {
+        self.consumer_inputs.get(name).map(String::as_str)
+    }
+
+    /// A publisher input that narrows: absent and "" both mean any.
+    pub(crate) fn filter(&self, name: &str) -> Option<&str> {
+        self.publisher_inputs
+            .get(name)
+            .map(String::as_str)
+            .filter(|it| !it.is_empty())
+    }
+
+    pub(crate) fn notification_mut(&mut self, id: u32) -> Option<&mut Notification> {
+        self.notifications.iter_mut().find(|it| it.id == id)
+    }
+
+    /// Forgets what the service would no longer show.
+    pub(crate) fn forget_old(&mut self, now: Timestamp) {
+        self.notifications
+            .retain(|it| now.duration_since(it.queued) < KEPT);
+    }
+
+    /// Whether the subscription asks for this event.
+    pub(crate) fn matches(&self, event: &Event, assumptions: &Assumptions) -> bool {
+        let is = |input: &str, id: Uuid| {
+            self.filter(input)
+                .is_none_or(|given| given.eq_ignore_ascii_case(&id.to_string()))
+        };
+        let says = |input: &str, word: Option<&str>| {
+            self.filter(input)
+                .is_none_or(|given| word.is_some_and(|word| word.eq_ignore_ascii_case(given)))
+        };
+        self.event == event.kind
+            && is("projectId", event.project)
+            && is("repository", event.repository)
+            && is("pushedBy", event.actor)
+            && is("pullrequestCreatedBy", event.creator)
+            && self.matches_branch(event, assumptions)
+            && self.matches_reviewer(event)
+            && says("mergeResult", event.merge_result)
+            && says("notificationType", event.notification_type)
+    }
+
+    fn matches_branch(&self, event: &Event, assumptions: &Assumptions) -> bool {
+        let Some(branch) = self.filter("branch").map(full_branch) else {
+            return true;
+        };
+        event.refs.iter().any(|name| {
+            *name == branch
+                || (name.starts_with("refs/tags/")
+                    && !assumptions.hold(Assumption::BranchFilterHoldsBackTags))
+        })
+    }
+
+    fn matches_reviewer(&self, event: &Event) -> bool {
+        self.filter("pullrequestReviewersContains")
+            .is_none_or(|given| {
+                event
+                    .reviewers
+                    .iter()
+                    .any(|id| given.eq_ignore_ascii_case(&id.to_string()))
+            })
+    }
+}
