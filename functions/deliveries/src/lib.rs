@@ -71,9 +71,13 @@ impl App {
     /// `GET /deliveries/{id}`.
     async fn one(&self, id: &str) -> Answer {
         let gone = |detail: String| Problem::new(ProblemKind::NotFound, detail);
-        let id: DeliveryId = id.parse().map_err(|error: store::keys::InvalidDeliveryId| gone(error.to_string()))?;
+        let id: DeliveryId = id
+            .parse()
+            .map_err(|error: store::keys::InvalidDeliveryId| gone(error.to_string()))?;
         let found = self.store.delivery(&id).await.map_err(Problem::ours)?;
-        let delivery = found.ok_or_else(|| gone("there is no such delivery; it may have been kept long enough".to_owned()))?;
+        let delivery = found.ok_or_else(|| {
+            gone("there is no such delivery; it may have been kept long enough".to_owned())
+        })?;
         Ok((StatusCode::OK, view::whole(&delivery)))
     }
 }

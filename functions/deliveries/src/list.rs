@@ -2,10 +2,14 @@
 //!
 //! Deliveries lie under the day they were created, lists are ordered by receipt, and a delivery may be received up to two days
 //! after its creation (Azure DevOps retries a hook on probation for 36 h). So the deliveries received on one day are found by
-//! reading the heads of that day, the two before and the one after; bodies are read for the page alone, and, where a filter
-//! needs them, for at most [`MOST_EXAMINED`] deliveries a request: the page token says how far it got.
+//! reading the heads of that day, the two before and the one after, as far back as the integration's name goes; bodies are
+//! read for the page alone, and, where a filter needs them, for at most [`MOST_EXAMINED`] deliveries a request. A request that
+//! takes longer than [`LONGEST`] gives the page it has. In each case the page token says how far it got.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use domain::IntegrationName;
 use edge::{Problem, ProblemKind};
@@ -24,12 +28,20 @@ use crate::{
 
 /// How many bodies a request reads for a filter before it gives the page it has.
 const MOST_EXAMINED: usize = 400;
+/// How long days are read for one page: well below the function's time-out, for that is what an answer must not hit.
+const LONGEST: Duration = Duration::from_secs(8);
 /// How many days are read at once; eight queries each.
 const DAYS_AT_ONCE: usize = 4;
 
+/// An integration whose deliveries are wanted, and from when on it can have any.
+struct Source {
+    name: IntegrationName,
+    since: Date,
+}
+
 /// What is asked for.
 struct Wanted {
-    integrations: Vec<IntegrationName>,
+    sources: Vec<Source>,
     from: Timestamp,
     to: Timestamp,
     event_type: Option<String>,
@@ -57,15 +69,20 @@ impl Cursor {
 
 /// `GET /deliveries`.
 pub(crate) async fn list(app: &App, request: &Request, now: Timestamp) -> Answer {
+    let started = Instant::now();
     let wanted = wanted(app, request, now).await?;
     let mut page = Page::default();
     let mut filed = Filed::default();
     let mut day = keys::day_of(wanted.to);
-    let last = keys::day_of(wanted.from);
+    let oldest = wanted.sources.iter().map(|source| source.since).min();
+    let last = keys::day_of(wanted.from).max(oldest.unwrap_or(day));
     while day >= last && !page.is_full {
         let mut heads = filed.received_on(app, &wanted, day).await?;
         heads.sort_unstable_by_key(|head| std::cmp::Reverse(Cursor::of(head)));
         page.fill(app, &wanted, &heads).await?;
+        if !page.is_full && day > last && started.elapsed() > LONGEST {
+            page.stop_before(day);
+        }
         day = before(day, 1);
     }
     let mut body = json!({ "deliveries": page.rows });
@@ -85,9 +102,27 @@ struct Page {
 }
 
 impl Page {
+    /// Ends the page after all of `day`.
+    fn stop_before(&mut self, day: Date) {
+        let begin = TimeZone::UTC
+            .to_timestamp(day.at(0, 0, 0, 0))
+            .unwrap_or(Timestamp::MIN);
+        self.last = Some(Cursor {
+            received: begin.as_microsecond(),
+            id: String::new(),
+        });
+        self.is_full = true;
+    }
+
     /// Adds what is wanted of `heads`, which are in order, until the page is full.
-    async fn fill(&mut self, app: &App, wanted: &Wanted, heads: &[DeliveryHead]) -> Result<(), Problem> {
-        let candidates: Vec<&DeliveryHead> = heads.iter().filter(|head| wanted.may_be(head)).collect();
+    async fn fill(
+        &mut self,
+        app: &App,
+        wanted: &Wanted,
+        heads: &[DeliveryHead],
+    ) -> Result<(), Problem> {
+        let candidates: Vec<&DeliveryHead> =
+            heads.iter().filter(|head| wanted.may_be(head)).collect();
         for chunk in candidates.chunks(wanted.size) {
             if self.is_full {
                 return Ok(());
@@ -114,8 +149,14 @@ impl Wanted {
     /// What the head alone tells: the cursor, the time, the kind, and the type where the key has it.
     fn may_be(&self, head: &DeliveryHead) -> bool {
         (self.from..=self.to).contains(&head.received)
-            && self.after.as_ref().is_none_or(|after| Cursor::of(head) < *after)
-            && self.outcome.as_ref().is_none_or(|outcome| outcome == view::outcome(head.kind))
+            && self
+                .after
+                .as_ref()
+                .is_none_or(|after| Cursor::of(head) < *after)
+            && self
+                .outcome
+                .as_ref()
+                .is_none_or(|outcome| outcome == view::outcome(head.kind))
             && match (&self.event_type, head.id.event_type()) {
                 (Some(wanted), Some(known)) => wanted == known,
                 _ => true,
@@ -124,8 +165,20 @@ impl Wanted {
 
     /// What only the body tells.
     fn is(&self, read: &Read<'_>) -> bool {
-        self.event_type.as_ref().is_none_or(|wanted| read.is_of_type(wanted))
-            && self.repository.as_ref().is_none_or(|wanted| read.is_in(wanted))
+        self.event_type
+            .as_ref()
+            .is_none_or(|wanted| read.is_of_type(wanted))
+            && self
+                .repository
+                .as_ref()
+                .is_none_or(|wanted| read.is_in(wanted))
+    }
+}
+
+impl Source {
+    /// Whether a delivery can be filed under that day.
+    fn may_have(&self, filed: Date) -> bool {
+        filed >= before(self.since, keys::DAYS_FILED_BEFORE_RECEIPT)
     }
 }
 
@@ -136,8 +189,16 @@ struct Filed {
 }
 
 impl Filed {
-    async fn received_on(&mut self, app: &App, wanted: &Wanted, day: Date) -> Result<Vec<DeliveryHead>, Problem> {
-        let (oldest, newest) = (before(day, keys::DAYS_FILED_BEFORE_RECEIPT), before(day, -1));
+    async fn received_on(
+        &mut self,
+        app: &App,
+        wanted: &Wanted,
+        day: Date,
+    ) -> Result<Vec<DeliveryHead>, Problem> {
+        let (oldest, newest) = (
+            before(day, keys::DAYS_FILED_BEFORE_RECEIPT),
+            before(day, -1),
+        );
         self.days.retain(|filed, _| *filed <= newest);
         let missing: Vec<Date> = newest
             .series(-(1.day()))
@@ -146,12 +207,18 @@ impl Filed {
             .collect();
         let mut reads = Vec::new();
         for filed in &missing {
-            for name in &wanted.integrations {
-                reads.push(heads_of_day(app, name.clone(), *filed, wanted.to));
+            for source in wanted
+                .sources
+                .iter()
+                .filter(|source| source.may_have(*filed))
+            {
+                reads.push(heads_of_day(app, source.name.clone(), *filed, wanted.to));
             }
         }
-        let read: Vec<(Date, Vec<DeliveryHead>)> =
-            stream::iter(reads).buffer_unordered(DAYS_AT_ONCE).try_collect().await?;
+        let read: Vec<(Date, Vec<DeliveryHead>)> = stream::iter(reads)
+            .buffer_unordered(DAYS_AT_ONCE)
+            .try_collect()
+            .await?;
         for filed in missing {
             self.days.entry(filed).or_default();
         }
@@ -159,7 +226,13 @@ impl Filed {
             self.days.entry(filed).or_default().extend(heads);
         }
         let of_day = |head: &&DeliveryHead| keys::day_of(head.received) == day;
-        Ok(self.days.values().flatten().filter(of_day).cloned().collect())
+        Ok(self
+            .days
+            .values()
+            .flatten()
+            .filter(of_day)
+            .cloned()
+            .collect())
     }
 }
 
@@ -169,7 +242,11 @@ async fn heads_of_day(
     filed: Date,
     until: Timestamp,
 ) -> Result<(Date, Vec<DeliveryHead>), Problem> {
-    let heads = app.store.heads_of_day(&name, filed, until).await.map_err(Problem::ours)?;
+    let heads = app
+        .store
+        .heads_of_day(&name, filed, until)
+        .await
+        .map_err(Problem::ours)?;
     Ok((filed, heads))
 }
 
@@ -183,10 +260,14 @@ async fn wanted(app: &App, request: &Request, now: Timestamp) -> Result<Wanted, 
     let oldest = now - app.retention;
     let after: Option<Cursor> = edge::http::page_state(request)?;
     let to = moment(request, "to", Edge::End)?.unwrap_or(now).min(now);
-    let read_up_to = after.as_ref().and_then(|after| Timestamp::from_microsecond(after.received).ok());
+    let read_up_to = after
+        .as_ref()
+        .and_then(|after| Timestamp::from_microsecond(after.received).ok());
     Ok(Wanted {
-        integrations: integrations(app, request).await?,
-        from: moment(request, "from", Edge::Start)?.unwrap_or(oldest).max(oldest),
+        sources: sources(app, request).await?,
+        from: moment(request, "from", Edge::Start)?
+            .unwrap_or(oldest)
+            .max(oldest),
         to: read_up_to.map_or(to, |received| to.min(received)),
         event_type: parameter("eventType"),
         repository: parameter("repository"),
@@ -197,21 +278,41 @@ async fn wanted(app: &App, request: &Request, now: Timestamp) -> Result<Wanted, 
 }
 
 /// The one that is asked for, else all of them, also unlinked ones: their deliveries are kept.
-async fn integrations(app: &App, request: &Request) -> Result<Vec<IntegrationName>, Problem> {
+async fn sources(app: &App, request: &Request) -> Result<Vec<Source>, Problem> {
+    let source = |integration: domain::Integration| Source {
+        name: integration.name,
+        since: keys::day_of(integration.name_since),
+    };
     if let Some(name) = edge::http::parameter(request, "integration") {
-        let name = name.parse().map_err(|error: domain::ids::InvalidIntegrationName| {
-            Problem::new(ProblemKind::InvalidField, error.to_string()).at("integration")
-        })?;
-        return Ok(vec![name]);
+        let name: IntegrationName =
+            name.parse()
+                .map_err(|error: domain::ids::InvalidIntegrationName| {
+                    Problem::new(ProblemKind::InvalidField, error.to_string()).at("integration")
+                })?;
+        let known = app
+            .store
+            .listed_integration(&name)
+            .await
+            .map_err(Problem::ours)?;
+        // Not in the index yet, or not any more: then nothing is known of how far back it goes.
+        let unknown = Source {
+            name,
+            since: Date::MIN,
+        };
+        return Ok(vec![known.map_or(unknown, source)]);
     }
-    let mut names = Vec::new();
+    let mut sources = Vec::new();
     let mut after = None;
     loop {
-        let page = app.store.integrations(after.as_ref(), 1_000).await.map_err(Problem::ours)?;
-        names.extend(page.integrations.into_iter().map(|integration| integration.name));
+        let page = app
+            .store
+            .integrations(after.as_ref(), 1_000)
+            .await
+            .map_err(Problem::ours)?;
+        sources.extend(page.integrations.into_iter().map(source));
         after = page.next;
         if after.is_none() {
-            return Ok(names);
+            return Ok(sources);
         }
     }
 }
@@ -239,7 +340,11 @@ fn moment(request: &Request, name: &'static str, edge: Edge) -> Result<Option<Ti
         TimeZone::UTC.to_timestamp(time).ok()
     });
     let wrong = || {
-        Problem::new(ProblemKind::InvalidField, "a time is written as 2026-11-23T15:00:00Z, a day as 2026-11-23").at(name)
+        Problem::new(
+            ProblemKind::InvalidField,
+            "a time is written as 2026-11-23T15:00:00Z, a day as 2026-11-23",
+        )
+        .at(name)
     };
     day.map(Some).ok_or_else(wrong)
 }

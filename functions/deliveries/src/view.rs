@@ -25,13 +25,21 @@ impl<'a> Read<'a> {
         let Some(repository) = self.repository() else {
             return false;
         };
-        let is = |known: &Option<String>| known.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(wanted));
-        is(&repository.id) || is(&repository.name) || full_name(repository).eq_ignore_ascii_case(wanted)
+        let is = |known: &Option<String>| {
+            known
+                .as_deref()
+                .is_some_and(|known| known.eq_ignore_ascii_case(wanted))
+        };
+        is(&repository.id)
+            || is(&repository.name)
+            || full_name(repository).eq_ignore_ascii_case(wanted)
     }
 
     /// Whether it is an event of that type.
     pub(crate) fn is_of_type(&self, wanted: &str) -> bool {
-        self.notification.as_ref().is_some_and(|notification| notification.event_type.as_str() == wanted)
+        self.notification
+            .as_ref()
+            .is_some_and(|notification| notification.event_type.as_str() == wanted)
     }
 
     fn repository(&self) -> Option<&Repository> {
@@ -41,15 +49,22 @@ impl<'a> Read<'a> {
     fn summary(&self) -> String {
         let kind = self.delivery.head.kind;
         match (kind, &self.notification) {
-            (DeliveryKind::Event, Some(notification)) => summary::of(&notification.event_type, &notification.event),
-            (DeliveryKind::Test, Some(notification)) => summary::of_test(&notification.event_type, &notification.event),
+            (DeliveryKind::Event, Some(notification)) => {
+                summary::of(&notification.event_type, &notification.event)
+            }
+            (DeliveryKind::Test, Some(notification)) => {
+                summary::of_test(&notification.event_type, &notification.event)
+            }
             (DeliveryKind::Oversize, _) => format!("Too large to be kept whole: {}", self.reason()),
             _ => format!("Quarantined: {}", self.reason()),
         }
     }
 
     fn reason(&self) -> &str {
-        self.delivery.reason.as_deref().unwrap_or("the body cannot be understood")
+        self.delivery
+            .reason
+            .as_deref()
+            .unwrap_or("the body cannot be understood")
     }
 
     /// The row of a list.
@@ -112,6 +127,9 @@ pub(crate) fn whole(delivery: &Delivery) -> Value {
 /// `Project/repository`, as far as it is known.
 fn full_name(repository: &Repository) -> String {
     let parts = [&repository.project_name, &repository.name];
-    let known: Vec<&str> = parts.into_iter().filter_map(|part| part.as_deref()).collect();
+    let known: Vec<&str> = parts
+        .into_iter()
+        .filter_map(|part| part.as_deref())
+        .collect();
     known.join("/")
 }

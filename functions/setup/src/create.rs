@@ -1,9 +1,11 @@
-//! Setting an integration up: verify, then claim the name, then the secrets, then make it active. A step that fails leaves
-//! nothing behind that looks like an integration; a crash leaves a claim that ends by itself and can be taken over.
+//! Setting an integration up: verify, then claim the name, then the secrets, then make it active.
+//!
+//! A step that fails leaves nothing behind that looks like an integration; a crash leaves a claim that ends by itself
+//! and can be taken over.
 
 use domain::{
-    Connection, Credential, Integration, IntegrationName, Organization, PasswordDigest, PersonalAccessToken, Status,
-    WebhookPassword,
+    Connection, Credential, Integration, IntegrationName, Organization, PasswordDigest,
+    PersonalAccessToken, Status, WebhookPassword,
 };
 use edge::{Problem, ProblemKind};
 use http::StatusCode;
@@ -51,7 +53,11 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
     let body: CreateRequest = edge::http::body(request)?;
     let wanted = body.understood(&app.config.azure_devops_url, now)?;
     // Tells of a taken name before anything is asked of Azure DevOps; the claim below is what decides.
-    if let Some(taken) = app.store.integration(&wanted.name).await.map_err(Problem::ours)?
+    if let Some(taken) = app
+        .store
+        .integration(&wanted.name)
+        .await
+        .map_err(Problem::ours)?
         && matches!(taken.status, Status::Active | Status::Unlinking)
     {
         return Err(name_taken(taken.status));
@@ -67,8 +73,8 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
         nonce: &nonce,
         organization: &wanted.organization,
     };
-    match app.store.claim(&claim, now).await.map_err(Problem::ours)? {
-        Claimed::Yes => {}
+    let name_since = match app.store.claim(&claim, now).await.map_err(Problem::ours)? {
+        Claimed::Yes { name_since } => name_since,
         Claimed::Taken(status) => return Err(name_taken(status)),
         Claimed::Busy => {
             return Err(Problem::new(
@@ -77,12 +83,16 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
             )
             .at("name"));
         }
-    }
-    let integration = wanted.integration(connected_as, now);
+    };
+    let integration = wanted.integration(connected_as, name_since, now);
     let password = secure(app, &integration.name, &wanted.credential, &nonce).await?;
     let digest = PasswordDigest::of(password.expose().as_bytes());
     // Where this answer is lost the integration may be active all the same: its secrets must not be touched any more.
-    let activated = app.store.activate(&integration, &digest, &nonce).await.map_err(Problem::ours)?;
+    let activated = app
+        .store
+        .activate(&integration, &digest, &nonce)
+        .await
+        .map_err(Problem::ours)?;
     if activated == Activated::ClaimLost {
         return Err(Problem::new(
             ProblemKind::InProgress,
@@ -90,7 +100,8 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
         ));
     }
     let mut body = show::shown(app, &integration);
-    body["webhook"] = json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });
+    body["webhook"] =
+        json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });
     body["notifications"] = json!([CREATED, verify::SUCCEEDED]);
     Ok((StatusCode::CREATED, body))
 }
@@ -107,23 +118,35 @@ async fn secure(
         Ok(()) => app.secrets.keep_password(name, &password).await,
         failed => failed,
     };
-    let Err(error) = kept else { return Ok(password) };
+    let Err(error) = kept else {
+        return Ok(password);
+    };
     match app.secrets.remove(name).await {
         Ok(_) => {
             if let Err(error) = app.store.abandon(name, nonce).await {
-                tracing::warn!(cause = edge::problem::chain(&error), "a claim is left to end by itself");
+                tracing::warn!(
+                    cause = edge::problem::chain(&error),
+                    "a claim is left to end by itself"
+                );
             }
         }
         // The claim stays, so that unlinking the name, or setting it up again, finds what is left.
-        Err(error) => tracing::warn!(cause = edge::problem::chain(&error), "secrets are left until the name is used again"),
+        Err(error) => tracing::warn!(
+            cause = edge::problem::chain(&error),
+            "secrets are left until the name is used again"
+        ),
     }
     Err(Problem::ours(error))
 }
 
 fn name_taken(status: Status) -> Problem {
     let detail = match status {
-        Status::Unlinking => "the integration of this name is being unlinked: finish that first (DELETE on the unlink function)",
-        _ => "there is an integration of this name already: take another name, or unlink that one first",
+        Status::Unlinking => {
+            "the integration of this name is being unlinked: finish that first (DELETE on the unlink function)"
+        }
+        _ => {
+            "there is an integration of this name already: take another name, or unlink that one first"
+        }
     };
     Problem::new(ProblemKind::NameTaken, detail).at("name")
 }
@@ -134,9 +157,11 @@ impl CreateRequest {
             .name
             .parse()
             .map_err(|error: domain::ids::InvalidIntegrationName| invalid("name", &error))?;
-        let organization = Organization::from_pasted_url(&self.organization_url, azure_devops_url).map_err(|error| {
-            Problem::new(ProblemKind::NotAnOrganizationUrl, error.to_string()).at("organizationUrl")
-        })?;
+        let organization = Organization::from_pasted_url(&self.organization_url, azure_devops_url)
+            .map_err(|error| {
+                Problem::new(ProblemKind::NotAnOrganizationUrl, error.to_string())
+                    .at("organizationUrl")
+            })?;
         let token = PersonalAccessToken::from_pasted(&self.personal_access_token)
             .map_err(|error| invalid("personalAccessToken", &error))?;
         let token_expires_on = self
@@ -145,13 +170,22 @@ impl CreateRequest {
             .map(|text| expiry(&text, now))
             .transpose()?;
         let description = self.description.filter(|text| !text.is_empty());
-        if description.as_ref().is_some_and(|text| text.chars().count() > LONGEST_DESCRIPTION) {
-            return Err(invalid("description", &format!("a description has at most {LONGEST_DESCRIPTION} characters")));
+        if description
+            .as_ref()
+            .is_some_and(|text| text.chars().count() > LONGEST_DESCRIPTION)
+        {
+            return Err(invalid(
+                "description",
+                &format!("a description has at most {LONGEST_DESCRIPTION} characters"),
+            ));
         }
         let (most, longest) = LABELS;
         let fits = |label: &String| (1..=longest).contains(&label.chars().count());
         if self.labels.len() > most || !self.labels.iter().all(fits) {
-            return Err(invalid("labels", &format!("at most {most} labels, each of 1 to {longest} characters")));
+            return Err(invalid(
+                "labels",
+                &format!("at most {most} labels, each of 1 to {longest} characters"),
+            ));
         }
         Ok(Wanted {
             name,
@@ -165,7 +199,12 @@ impl CreateRequest {
 }
 
 impl Wanted {
-    fn integration(&self, connected_as: String, now: Timestamp) -> Integration {
+    fn integration(
+        &self,
+        connected_as: String,
+        name_since: Timestamp,
+        now: Timestamp,
+    ) -> Integration {
         Integration {
             name: self.name.clone(),
             organization: self.organization.clone(),
@@ -178,6 +217,7 @@ impl Wanted {
                 checked_at: now,
                 failure: None,
             }),
+            name_since,
             created_at: now,
             updated_at: now,
         }
@@ -187,9 +227,14 @@ impl Wanted {
 /// A day, `2027-05-31`, or a moment, of which the day in UTC counts.
 fn expiry(text: &str, now: Timestamp) -> Result<Date, Problem> {
     let field = "personalAccessTokenExpiresOn";
-    let date: Date = text.parse().map_err(|_form| invalid(field, &"a day is written as 2027-05-31"))?;
+    let date: Date = text
+        .parse()
+        .map_err(|_form| invalid(field, &"a day is written as 2027-05-31"))?;
     if date < store::keys::day_of(now) {
-        return Err(invalid(field, &"this day is in the past: the token has expired, make a new one"));
+        return Err(invalid(
+            field,
+            &"this day is in the past: the token has expired, make a new one",
+        ));
     }
     Ok(date)
 }

@@ -1,4 +1,5 @@
 //! Integrations: set up, shown, verified, and the picker of projects, repositories and branches.
+//!
 //! It stores nothing before Azure DevOps has accepted the connection, and shows a secret only where it is asked for.
 //!
 //! | path | module |
@@ -19,8 +20,7 @@ use std::time::Instant;
 use ado::Ado;
 use domain::{Integration, IntegrationName, Status};
 use edge::{
-    Problem,
-    config,
+    Problem, config,
     http::{no_such_method, no_such_path},
 };
 use http::{Method, StatusCode};
@@ -70,7 +70,12 @@ impl App {
             webhook_url: config::required("WEBHOOK_URL")?,
         };
         let secrets = Secrets::new(&aws, prefix, recovery_days);
-        Ok(Self::new(Store::new(&aws, tables), secrets, Ado::new()?, config))
+        Ok(Self::new(
+            Store::new(&aws, tables),
+            secrets,
+            Ado::new()?,
+            config,
+        ))
     }
 
     /// The function on its parts.
@@ -101,28 +106,60 @@ impl App {
             (["integrations"], &Method::POST) => create::create(self, request, now).await,
             (["integrations", name], &Method::GET) => show::one(self, name).await,
             (["integrations", name, "webhook"], &Method::GET) => show::webhook(self, name).await,
-            (["integrations", name, "verification"], &Method::POST) => verify::verification(self, name, now).await,
-            (["integrations", name, "projects"], &Method::GET) => picker::projects(self, request, name).await,
+            (["integrations", name, "verification"], &Method::POST) => {
+                verify::verification(self, name, now).await
+            }
+            (["integrations", name, "projects"], &Method::GET) => {
+                picker::projects(self, request, name).await
+            }
             (["integrations", name, "projects", project, "repositories"], &Method::GET) => {
                 picker::repositories(self, name, project).await
             }
-            (["integrations", name, "projects", project, "repositories", repository, "branches"], &Method::GET) => {
-                picker::branches(self, request, name, project, repository).await
-            }
+            (
+                [
+                    "integrations",
+                    name,
+                    "projects",
+                    project,
+                    "repositories",
+                    repository,
+                    "branches",
+                ],
+                &Method::GET,
+            ) => picker::branches(self, request, name, project, repository).await,
             (["integrations"], _) => Err(no_such_method("GET and POST")),
             (["integrations", _, "verification"], _) => Err(no_such_method("POST")),
             (["integrations", _] | ["integrations", _, "webhook"], _) => Err(no_such_method("GET")),
-            (["integrations", _, "projects"] | ["integrations", _, "projects", _, "repositories"], _)
-            | (["integrations", _, "projects", _, "repositories", _, "branches"], _) => Err(no_such_method("GET")),
+            (
+                ["integrations", _, "projects"]
+                | ["integrations", _, "projects", _, "repositories"],
+                _,
+            )
+            | (
+                [
+                    "integrations",
+                    _,
+                    "projects",
+                    _,
+                    "repositories",
+                    _,
+                    "branches",
+                ],
+                _,
+            ) => Err(no_such_method("GET")),
             _ => Err(no_such_path()),
         }
     }
 
     /// The integration of that name, as long as it is not unlinked.
     async fn integration(&self, name: &str) -> Result<Integration, Problem> {
-        let name: IntegrationName = name.parse().map_err(|_slug| problems::no_such_integration())?;
+        let name: IntegrationName = name
+            .parse()
+            .map_err(|_slug| problems::no_such_integration())?;
         let found = self.store.integration(&name).await.map_err(Problem::ours)?;
-        found.filter(|integration| integration.status != Status::Unlinked).ok_or_else(problems::no_such_integration)
+        found
+            .filter(|integration| integration.status != Status::Unlinked)
+            .ok_or_else(problems::no_such_integration)
     }
 
     /// The integration of that name, as long as it is active.
@@ -136,9 +173,18 @@ impl App {
 
     /// A client of an integration's organization, with the token that is kept for it.
     async fn client(&self, integration: &Integration) -> Result<ado::AdoClient, Problem> {
-        let credential = self.secrets.credential(&integration.name).await.map_err(Problem::ours)?;
-        let organization = domain::Organization::new(&self.config.azure_devops_url, integration.organization.name().clone());
-        self.ado.organization(&organization, &credential).map_err(problems::of_azure_devops)
+        let credential = self
+            .secrets
+            .credential(&integration.name)
+            .await
+            .map_err(Problem::ours)?;
+        let organization = domain::Organization::new(
+            &self.config.azure_devops_url,
+            integration.organization.name().clone(),
+        );
+        self.ado
+            .organization(&organization, &credential)
+            .map_err(problems::of_azure_devops)
     }
 
     /// The URL that Azure DevOps is given.

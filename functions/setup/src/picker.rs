@@ -25,18 +25,33 @@ pub(crate) async fn projects(app: &App, request: &Request, name: &str) -> Answer
 /// `GET /integrations/{name}/projects/{project}/repositories`.
 pub(crate) async fn repositories(app: &App, name: &str, project: &str) -> Answer {
     let client = app.client(&app.active(name).await?).await?;
-    let repositories = client.repositories(project).await.map_err(problems::of_azure_devops)?;
+    let repositories = client
+        .repositories(project)
+        .await
+        .map_err(problems::of_azure_devops)?;
     Ok((StatusCode::OK, json!({ "repositories": repositories })))
 }
 
 /// `GET /integrations/{name}/projects/{project}/repositories/{repository}/branches?prefix=`.
-pub(crate) async fn branches(app: &App, request: &Request, name: &str, project: &str, repository: &str) -> Answer {
+pub(crate) async fn branches(
+    app: &App,
+    request: &Request,
+    name: &str,
+    project: &str,
+    repository: &str,
+) -> Answer {
     let size = edge::http::page_size(request)?;
     let continuation: Option<String> = edge::http::page_state(request)?;
     let prefix = edge::http::parameter(request, "prefix").unwrap_or_default();
     let client = app.client(&app.active(name).await?).await?;
     let page = client
-        .branches(project, repository, prefix, u32::from(size), continuation.as_deref())
+        .branches(
+            project,
+            repository,
+            prefix,
+            u32::from(size),
+            continuation.as_deref(),
+        )
         .await
         .map_err(problems::of_azure_devops)?;
     // The name people know, and the commit at its head.

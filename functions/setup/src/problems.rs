@@ -6,14 +6,21 @@ use edge::{Problem, ProblemKind};
 
 /// There is no integration of that name.
 pub(crate) fn no_such_integration() -> Problem {
-    Problem::new(ProblemKind::NotFound, "there is no integration of this name; GET /integrations lists them")
+    Problem::new(
+        ProblemKind::NotFound,
+        "there is no integration of this name; GET /integrations lists them",
+    )
 }
 
 /// The integration is there, and cannot be used in this state.
 pub(crate) fn not_active(status: Status) -> Problem {
     let detail = match status {
-        Status::Pending => "setting this integration up was not finished: set it up once more under the same name, or unlink it",
-        _ => "this integration is being unlinked: finish that (DELETE on the unlink function), then set it up again",
+        Status::Pending => {
+            "setting this integration up was not finished: set it up once more under the same name, or unlink it"
+        }
+        _ => {
+            "this integration is being unlinked: finish that (DELETE on the unlink function), then set it up again"
+        }
     };
     Problem::new(ProblemKind::InProgress, detail)
 }
@@ -21,7 +28,7 @@ pub(crate) fn not_active(status: Status) -> Problem {
 /// A refusal of Azure DevOps, wherever it is met.
 pub(crate) fn of_azure_devops(error: AdoError) -> Problem {
     match error {
-        AdoError::TokenRefused => Problem::new(
+        AdoError::TokenRefused | AdoError::SignInPage => Problem::new(
             ProblemKind::TokenRefused,
             "Azure DevOps refuses the personal access token. It may be mistyped, revoked, or made for another organization: make one for this organization and paste it whole.",
         )
@@ -58,7 +65,8 @@ pub(crate) fn of_azure_devops(error: AdoError) -> Problem {
 /// The token is good, and lacks the scope or its user the permission.
 pub(crate) fn lacks_scope(message: &str) -> Problem {
     let advice = "The personal access token needs the scope Code (Read & write), and its user at least Basic access to a project with repositories.";
-    Problem::new(ProblemKind::TokenLacksScope, with_message(advice, message)).at("personalAccessToken")
+    Problem::new(ProblemKind::TokenLacksScope, with_message(advice, message))
+        .at("personalAccessToken")
 }
 
 /// The organization is not there.
@@ -75,6 +83,9 @@ fn with_message(advice: &str, message: &str) -> String {
     if message.is_empty() {
         advice.to_owned()
     } else {
-        format!("{advice} Azure DevOps says: {}", domain::summary::plain(message))
+        format!(
+            "{advice} Azure DevOps says: {}",
+            domain::summary::plain(message)
+        )
     }
 }

@@ -12,8 +12,15 @@ use crate::{Answer, App};
 pub(crate) async fn list(app: &App, request: &Request) -> Answer {
     let size = edge::http::page_size(request)?;
     let after: Option<IntegrationName> = edge::http::page_state(request)?;
-    let page = app.store.integrations(after.as_ref(), i32::from(size)).await.map_err(Problem::ours)?;
-    let linked = page.integrations.iter().filter(|integration| integration.status != Status::Unlinked);
+    let page = app
+        .store
+        .integrations(after.as_ref(), i32::from(size))
+        .await
+        .map_err(Problem::ours)?;
+    let linked = page
+        .integrations
+        .iter()
+        .filter(|integration| integration.status != Status::Unlinked);
     let mut body = json!({ "integrations": linked.map(|one| shown(app, one)).collect::<Vec<_>>() });
     if let Some(next) = page.next {
         body["nextPageToken"] = json!(edge::http::page_token(&next));
@@ -30,8 +37,13 @@ pub(crate) async fn one(app: &App, name: &str) -> Answer {
 /// `GET /integrations/{name}/webhook`: what the service hooks page of Azure DevOps asks for.
 pub(crate) async fn webhook(app: &App, name: &str) -> Answer {
     let integration = app.active(name).await?;
-    let password = app.secrets.password(&integration.name).await.map_err(Problem::ours)?;
-    let body = json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });
+    let password = app
+        .secrets
+        .password(&integration.name)
+        .await
+        .map_err(Problem::ours)?;
+    let body =
+        json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });
     Ok((StatusCode::OK, body))
 }
 

@@ -43,12 +43,21 @@ pub(crate) async fn verification(app: &App, name: &str, now: Timestamp) -> Answe
     let noted = Connection {
         connected_as: match &tried {
             Ok(user) => user.clone(),
-            Err(_) => integration.connection.map(|before| before.connected_as).unwrap_or_default(),
+            Err(_) => integration
+                .connection
+                .map(|before| before.connected_as)
+                .unwrap_or_default(),
         },
         checked_at: now,
-        failure: tried.as_ref().err().map(|problem| problem.detail().to_owned()),
+        failure: tried
+            .as_ref()
+            .err()
+            .map(|problem| problem.detail().to_owned()),
     };
-    app.store.record_connection(&integration.name, &noted).await.map_err(Problem::ours)?;
+    app.store
+        .record_connection(&integration.name, &noted)
+        .await
+        .map_err(Problem::ours)?;
     let connected_as = tried?;
     let body = json!({
         "integration": integration.name,

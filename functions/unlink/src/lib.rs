@@ -1,6 +1,8 @@
-//! Undoes what `setup` did, in steps that can each be repeated: unlinking (deliveries are still stored) → both secrets removed
-//! → unlinked (a tombstone, which answers 410 for 90 days). A call that was cut off is finished by the next one.
-//! It reads no secret, and does not call Azure DevOps yet: removing the service hooks comes with making them.
+//! Undoes what `setup` did, in steps that can each be repeated: unlinking (deliveries are still stored) → both
+//! secrets removed → unlinked (a tombstone, which answers 410 for 90 days).
+//!
+//! A call that was cut off is finished by the next one. It reads no secret, and does not call Azure DevOps yet:
+//! removing the service hooks comes with making them.
 
 use std::time::Instant;
 
@@ -75,11 +77,20 @@ impl App {
 
     /// `GET /integrations/{name}`: what unlinking would do.
     async fn preview(&self, name: &IntegrationName) -> Answer {
-        let integration = self.store.integration(name).await.map_err(Problem::ours)?.ok_or_else(unknown)?;
+        let integration = self
+            .store
+            .integration(name)
+            .await
+            .map_err(Problem::ours)?
+            .ok_or_else(unknown)?;
         let mut body = described(&integration);
         body["wouldRemove"] = match integration.status {
             Status::Unlinked => json!([]),
-            _ => json!(["the personal access token", "the webhook password", "the integration"]),
+            _ => json!([
+                "the personal access token",
+                "the webhook password",
+                "the integration"
+            ]),
         };
         body["reminder"] = json!(REMINDER);
         Ok((StatusCode::OK, body))
@@ -87,7 +98,12 @@ impl App {
 
     /// `DELETE /integrations/{name}`: does it, or goes on with it.
     async fn unlink(&self, name: &IntegrationName, now: Timestamp) -> Answer {
-        let integration = match self.store.begin_unlink(name, now).await.map_err(Problem::ours)? {
+        let integration = match self
+            .store
+            .begin_unlink(name, now)
+            .await
+            .map_err(Problem::ours)?
+        {
             Begun::Yes(integration) => integration,
             Begun::Already(integration) => return Ok((StatusCode::OK, done(&integration, 0))),
             Begun::Busy => {
@@ -97,7 +113,10 @@ impl App {
             Begun::Unknown => return Err(unknown()),
         };
         let removed = self.secrets.remove(name).await.map_err(Problem::ours)?;
-        self.store.finish_unlink(name, now).await.map_err(Problem::ours)?;
+        self.store
+            .finish_unlink(name, now)
+            .await
+            .map_err(Problem::ours)?;
         let unlinked = Integration {
             status: Status::Unlinked,
             ..*integration
@@ -111,7 +130,10 @@ fn parsed(name: &str) -> Result<IntegrationName, Problem> {
 }
 
 fn unknown() -> Problem {
-    Problem::new(ProblemKind::NotFound, "there is no integration of this name; GET /integrations on the setup function lists them")
+    Problem::new(
+        ProblemKind::NotFound,
+        "there is no integration of this name; GET /integrations on the setup function lists them",
+    )
 }
 
 fn described(integration: &Integration) -> Value {

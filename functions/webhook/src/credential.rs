@@ -47,7 +47,11 @@ mod tests {
     #[test]
     fn a4_a6_the_scheme_has_no_case_the_user_is_ignored_and_the_first_colon_splits() {
         let expected = Some(PasswordDigest::of(b"pass:word").sha256);
-        for value in [basic("Basic", b":pass:word"), basic("basic", b"anybody:pass:word"), basic("BASIC", b":pass:word")] {
+        for value in [
+            basic("Basic", b":pass:word"),
+            basic("basic", b"anybody:pass:word"),
+            basic("BASIC", b":pass:word"),
+        ] {
             assert_eq!(digest_of(&[&value]), expected);
         }
     }
@@ -68,8 +72,26 @@ mod tests {
         let no_base64 = b"Basic %%%%".to_vec();
         let stray = format!("Basic {colon}=").into_bytes();
         let bytes = b"Basic \xff\xfe".to_vec();
-        for value in [joined, long, bearer, signature, double_space, tab, no_colon, no_base64, stray, bytes, b"Basic".to_vec(), b"".to_vec()] {
-            assert_eq!(digest_of(&[&value]), None, "{}", String::from_utf8_lossy(&value));
+        for value in [
+            joined,
+            long,
+            bearer,
+            signature,
+            double_space,
+            tab,
+            no_colon,
+            no_base64,
+            stray,
+            bytes,
+            b"Basic".to_vec(),
+            b"".to_vec(),
+        ] {
+            assert_eq!(
+                digest_of(&[&value]),
+                None,
+                "{}",
+                String::from_utf8_lossy(&value)
+            );
         }
     }
 }

@@ -3,7 +3,9 @@
 use domain::IntegrationName;
 use envelope::Notification;
 use jiff::{SignedDuration, Timestamp};
-use store::{DeliveryId, DeliveryKind, LARGEST_BODY, NewDelivery, OVERSIZE_HEAD, keys::EventIdentity};
+use store::{
+    DeliveryId, DeliveryKind, LARGEST_BODY, NewDelivery, OVERSIZE_HEAD, keys::EventIdentity,
+};
 
 /// What is stored of a body.
 pub(crate) fn understand<'a>(
@@ -25,7 +27,11 @@ pub(crate) fn understand<'a>(
     match envelope::parse(body) {
         Ok(notification) => NewDelivery {
             id: keys(name, &notification, body, received),
-            kind: if notification.is_test { DeliveryKind::Test } else { DeliveryKind::Event },
+            kind: if notification.is_test {
+                DeliveryKind::Test
+            } else {
+                DeliveryKind::Event
+            },
             received,
             retention,
             body,
@@ -53,12 +59,21 @@ pub(crate) fn quarantined<'a>(
     }
 }
 
-fn keys(name: &IntegrationName, notification: &Notification, body: &[u8], received: Timestamp) -> DeliveryId {
+fn keys(
+    name: &IntegrationName,
+    notification: &Notification,
+    body: &[u8],
+    received: Timestamp,
+) -> DeliveryId {
     let identity = EventIdentity {
         created_date: notification.created_date,
         event_type: notification.event_type.as_str(),
         event_id: notification.event_id.as_deref(),
     };
     let id = DeliveryId::of_event(name, identity, body, received);
-    if notification.is_test { id.at_receipt(received) } else { id }
+    if notification.is_test {
+        id.at_receipt(received)
+    } else {
+        id
+    }
 }

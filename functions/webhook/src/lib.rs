@@ -1,6 +1,7 @@
-//! Receives one delivery: authenticate, understand, store once, answer. The answers are the ones that Azure DevOps' rules of
-//! retry and probation ask for (functions/README.md has the table).
-//! It reads no secret, calls nothing but DynamoDB, and acts on nothing that it receives.
+//! Receives one delivery: authenticate, understand, store once, answer.
+//!
+//! The answers are the ones that Azure DevOps' rules of retry and probation ask for (functions/README.md has the
+//! table). It reads no secret, calls nothing but DynamoDB, and acts on nothing that it receives.
 
 mod credential;
 mod delivery;
@@ -111,13 +112,20 @@ impl App {
         let Some(presented) = credential::password_digest(request.headers()) else {
             return Outcome::Refused { known: false };
         };
-        match self.records.judge(&self.store, &name, &presented, received, started).await {
+        match self
+            .records
+            .judge(&self.store, &name, &presented, received, started)
+            .await
+        {
             Verdict::Authentic(Status::Unlinked) => Outcome::Gone,
             Verdict::Authentic(_) => self.keep(&name, request.body().as_ref(), received).await,
             Verdict::Refused { known } => Outcome::Refused { known },
             Verdict::Unavailable(error) => {
                 if let Some(error) = error {
-                    tracing::error!(cause = edge::problem::chain(&error), "the integration cannot be read");
+                    tracing::error!(
+                        cause = edge::problem::chain(&error),
+                        "the integration cannot be read"
+                    );
                 }
                 Outcome::Unavailable
             }
@@ -129,19 +137,33 @@ impl App {
         match self.record(name, body, received).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                tracing::error!(cause = edge::problem::chain(&error), "a delivery is not stored");
+                tracing::error!(
+                    cause = edge::problem::chain(&error),
+                    "a delivery is not stored"
+                );
                 Outcome::Unavailable
             }
         }
     }
 
-    async fn record(&self, name: &IntegrationName, body: &[u8], received: Timestamp) -> Result<Outcome, StoreError> {
+    async fn record(
+        &self,
+        name: &IntegrationName,
+        body: &[u8],
+        received: Timestamp,
+    ) -> Result<Outcome, StoreError> {
         let mut delivery = delivery::understand(name, body, received, self.retention);
         let recorded = match self.store.record_delivery(&delivery).await {
             // It would come again for ever: what is kept instead has keys that cannot be wrong.
             Err(StoreError::Refused { source, .. }) => {
                 tracing::error!(cause = %source, "DynamoDB refuses a delivery; it is kept as quarantined");
-                delivery = delivery::quarantined(name, body, received, self.retention, "the store refused its keys");
+                delivery = delivery::quarantined(
+                    name,
+                    body,
+                    received,
+                    self.retention,
+                    "the store refused its keys",
+                );
                 self.store.record_delivery(&delivery).await?
             }
             recorded => recorded?,
@@ -149,7 +171,9 @@ impl App {
         Ok(match recorded {
             Recorded::New => Outcome::Stored(delivery.kind),
             Recorded::Again => Outcome::Duplicate,
-            Recorded::Other(Some(existing)) if envelope::same_resource(&existing, body) => Outcome::Duplicate,
+            Recorded::Other(Some(existing)) if envelope::same_resource(&existing, body) => {
+                Outcome::Duplicate
+            }
             Recorded::Other(_) => {
                 tracing::warn!("another delivery has the same keys; this one is stored beside it");
                 delivery.id = delivery.id.beside(body);
@@ -165,7 +189,11 @@ impl App {
 /// The integration in `/{name}`; case and a trailing slash do not matter.
 fn integration_name(request: &Request) -> Option<IntegrationName> {
     let path = edge::http::path(request).strip_prefix('/')?;
-    path.strip_suffix('/').unwrap_or(path).to_ascii_lowercase().parse().ok()
+    path.strip_suffix('/')
+        .unwrap_or(path)
+        .to_ascii_lowercase()
+        .parse()
+        .ok()
 }
 
 impl Outcome {
@@ -195,7 +223,9 @@ impl Outcome {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let more = match status {
             StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
-            StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, HeaderValue::from_static("POST"))),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                Some((header::ALLOW, HeaderValue::from_static("POST")))
+            }
             // RFC 9110 asks for it, and a sender that waits for the challenge before it sends the password gets one.
             StatusCode::UNAUTHORIZED => Some((
                 header::WWW_AUTHENTICATE,
@@ -211,13 +241,18 @@ impl Outcome {
 /// One line a delivery. What strangers send is told at the debug level only: they must not be able to buy log lines.
 fn log(request: &Request, outcome: Outcome, took: Duration) {
     let (status, word) = outcome.parts();
-    let (status, duration_ms) = (status.as_u16(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    let (status, duration_ms) = (
+        status.as_u16(),
+        u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    );
     match outcome {
         Outcome::Refused { known: false } | Outcome::NotPost | Outcome::NoName => {
             tracing::debug!(outcome = word, status, duration_ms, "request");
         }
         _ => {
-            let integration = integration_name(request).map(String::from).unwrap_or_default();
+            let integration = integration_name(request)
+                .map(String::from)
+                .unwrap_or_default();
             tracing::info!(outcome = word, status, duration_ms, integration, "request");
         }
     }
@@ -238,16 +273,25 @@ mod tests {
             assert_eq!(name(path).as_deref(), Some("acme"), "{path}");
         }
         let long = format!("/{}", "a".repeat(8_192));
-        for path in ["/", "//", "//acme", "/acme//", "/acme/x", "/..", "/%2e%2e", "/../acme", "/a%62c", "/acme?x", "acme", &long] {
+        for path in [
+            "/", "//", "//acme", "/acme//", "/acme/x", "/..", "/%2e%2e", "/../acme", "/a%62c",
+            "/acme?x", "acme", &long,
+        ] {
             assert_eq!(name(path), None, "{path}");
         }
     }
 
     #[test]
     fn refusals_of_strangers_and_of_wrong_passwords_are_the_same() {
-        let (one, other) = (Outcome::Refused { known: true }.answer(), Outcome::Refused { known: false }.answer());
+        let (one, other) = (
+            Outcome::Refused { known: true }.answer(),
+            Outcome::Refused { known: false }.answer(),
+        );
         assert_eq!(one.status(), other.status());
         assert_eq!(one.headers(), other.headers());
-        assert!(matches!((one.body(), other.body()), (Body::Empty, Body::Empty)));
+        assert!(matches!(
+            (one.body(), other.body()),
+            (Body::Empty, Body::Empty)
+        ));
     }
 }

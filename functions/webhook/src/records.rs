@@ -1,5 +1,7 @@
-//! What deliveries are authenticated against: integrations' records, kept for a minute, read again when a password does not
-//! fit (it may be newer than what is kept), and never read more often than a flood of wrong ones may cost.
+//! What deliveries are authenticated against: integrations' records, kept for a while.
+//!
+//! A record is read again when a password does not fit, since that may be newer than what is kept; and never more often than
+//! a flood of wrong ones may cost.
 
 use std::{
     collections::HashMap,
@@ -74,12 +76,22 @@ impl Records {
         let kept = self.locked().kept.get(name).cloned();
         let record = kept.as_ref().and_then(|kept| kept.record.as_ref());
         // The same work whether there is a record or not.
-        let digests = record.map(|record| record.digests.as_slice()).unwrap_or_default();
+        let digests = record
+            .map(|record| record.digests.as_slice())
+            .unwrap_or_default();
         let fits = password::matches(presented, digests, now);
-        let age = kept.as_ref().map(|kept| at.saturating_duration_since(kept.read_at));
+        let age = kept
+            .as_ref()
+            .map(|kept| at.saturating_duration_since(kept.read_at));
         match (record, age) {
-            (Some(record), Some(age)) if fits && age < self.fresh => return Verdict::Authentic(record.status),
-            (record, Some(age)) if !fits && age < REST => return Verdict::Refused { known: record.is_some() },
+            (Some(record), Some(age)) if fits && age < self.fresh => {
+                return Verdict::Authentic(record.status);
+            }
+            (record, Some(age)) if !fits && age < REST => {
+                return Verdict::Refused {
+                    known: record.is_some(),
+                };
+            }
             _ => {}
         }
         if record.is_none() && !self.may_read(at) {
@@ -91,7 +103,9 @@ impl Records {
         };
         self.keep(name, read.clone(), at);
         match read {
-            Some(record) if password::matches(presented, &record.digests, now) => Verdict::Authentic(record.status),
+            Some(record) if password::matches(presented, &record.digests, now) => {
+                Verdict::Authentic(record.status)
+            }
             Some(_) => Verdict::Refused { known: true },
             None => Verdict::Refused { known: false },
         }
@@ -118,7 +132,9 @@ impl Records {
         if record.is_none() {
             let unknown = state.kept.iter().filter(|(_, kept)| kept.record.is_none());
             if unknown.clone().count() >= MOST_UNKNOWN {
-                let oldest = unknown.min_by_key(|(_, kept)| kept.read_at).map(|(name, _)| name.clone());
+                let oldest = unknown
+                    .min_by_key(|(_, kept)| kept.read_at)
+                    .map(|(name, _)| name.clone());
                 oldest.and_then(|oldest| state.kept.remove(&oldest));
             }
         }

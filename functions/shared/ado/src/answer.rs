@@ -15,9 +15,13 @@ const LARGEST_ANSWER: usize = 16 * 1_024 * 1_024;
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdoError {
-    /// The token is unknown, revoked, or belongs elsewhere: a 401 without a better reason, a sign-in page, a redirect.
+    /// A 401 without a better reason: the token is unknown, revoked, or belongs elsewhere; or, where it was good for another
+    /// call, it lacks the scope for this one (facts 7).
     #[error("Azure DevOps refuses the token")]
     TokenRefused,
+    /// A sign-in page in place of an answer (203, a redirect, or a 2xx that is not JSON): the token is not taken for one.
+    #[error("Azure DevOps answers with its sign-in page")]
+    SignInPage,
     /// The token has expired.
     #[error("the token has expired")]
     TokenExpired,
@@ -64,11 +68,13 @@ impl AdoError {
 /// Reads an answer.
 ///
 /// An authentication failure is a 401, a 203, any redirect, or a 2xx that is not JSON (facts 7).
-pub(crate) async fn read<T: DeserializeOwned>(answer: Response) -> Result<(T, HeaderMap), AdoError> {
+pub(crate) async fn read<T: DeserializeOwned>(
+    answer: Response,
+) -> Result<(T, HeaderMap), AdoError> {
     let status = answer.status();
     let headers = answer.headers().clone();
     if status.is_redirection() || status == StatusCode::NON_AUTHORITATIVE_INFORMATION {
-        return Err(AdoError::TokenRefused);
+        return Err(AdoError::SignInPage);
     }
     let body = body(answer).await?;
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
@@ -76,15 +82,20 @@ pub(crate) async fn read<T: DeserializeOwned>(answer: Response) -> Result<(T, He
         return Err(refusal(status, &headers, text));
     }
     if !is_json(&headers) {
-        return Err(AdoError::TokenRefused);
+        return Err(AdoError::SignInPage);
     }
-    let data = serde_json::from_slice(text).map_err(|error| AdoError::Unexpected(error.to_string()))?;
+    let data =
+        serde_json::from_slice(text).map_err(|error| AdoError::Unexpected(error.to_string()))?;
     Ok((data, headers))
 }
 
 async fn body(mut answer: Response) -> Result<Vec<u8>, AdoError> {
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| AdoError::unreachable(&error))? {
+    while let Some(chunk) = answer
+        .chunk()
+        .await
+        .map_err(|error| AdoError::unreachable(&error))?
+    {
         if body.len() + chunk.len() > LARGEST_ANSWER {
             return Err(AdoError::Unexpected("it is too large".to_owned()));
         }
@@ -95,31 +106,51 @@ async fn body(mut answer: Response) -> Result<Vec<u8>, AdoError> {
 
 fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> AdoError {
     let told: Option<ErrorBody> = serde_json::from_slice(body).ok();
-    let is_told = told.as_ref().is_some_and(|told| told.type_key.is_some() || told.message.is_some());
+    let is_told = told
+        .as_ref()
+        .is_some_and(|told| told.type_key.is_some() || told.message.is_some());
     let message = told.unwrap_or_default().message.unwrap_or_default();
     match status {
         StatusCode::UNAUTHORIZED if says_expired(headers, body) => AdoError::TokenExpired,
         StatusCode::UNAUTHORIZED => AdoError::TokenRefused,
         StatusCode::FORBIDDEN => AdoError::Denied(message),
-        StatusCode::NOT_FOUND => AdoError::NotFound { message, told: is_told },
-        StatusCode::TOO_MANY_REQUESTS => AdoError::SlowDown {
-            retry_after: headers.get(RETRY_AFTER).and_then(|seconds| seconds.to_str().ok()?.parse().ok()),
+        StatusCode::NOT_FOUND => AdoError::NotFound {
+            message,
+            told: is_told,
         },
-        _ if status.is_server_error() => AdoError::Unreachable(format!("it failed with status {}", status.as_u16())),
+        StatusCode::TOO_MANY_REQUESTS => AdoError::SlowDown {
+            retry_after: headers
+                .get(RETRY_AFTER)
+                .and_then(|seconds| seconds.to_str().ok()?.parse().ok()),
+        },
+        _ if status.is_server_error() => {
+            AdoError::Unreachable(format!("it failed with status {}", status.as_u16()))
+        }
         _ => AdoError::Unexpected(format!("status {} {message}", status.as_u16())),
     }
 }
 
 /// Azure DevOps says it in the body, which is JSON or plain text, and url-encoded in a header.
 fn says_expired(headers: &HeaderMap, body: &[u8]) -> bool {
-    let header = headers.get("x-tfs-serviceerror").map(reqwest::header::HeaderValue::as_bytes).unwrap_or_default();
+    let header = headers
+        .get("x-tfs-serviceerror")
+        .map(reqwest::header::HeaderValue::as_bytes)
+        .unwrap_or_default();
     [header, body].iter().any(|text| {
-        let text = String::from_utf8_lossy(text).to_ascii_lowercase().replace(['+', ' '], "%20");
+        let text = String::from_utf8_lossy(text)
+            .to_ascii_lowercase()
+            .replace(['+', ' '], "%20");
         text.contains("token%20used%20has%20expired")
     })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    content_type.trim_start().to_ascii_lowercase().starts_with("application/json")
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    content_type
+        .trim_start()
+        .to_ascii_lowercase()
+        .starts_with("application/json")
 }

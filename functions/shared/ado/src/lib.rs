@@ -1,4 +1,6 @@
-//! A small client of Azure DevOps' REST API 7.1: the calls that Stackhook makes, and every way in which they go wrong.
+//! A small client of Azure DevOps' REST API 7.1: the calls that Stackhook makes, and every way in which they go
+//! wrong.
+//!
 //! It follows no redirect, calls nothing but the organization it was made for, and keeps no state.
 //!
 //! Sources: Microsoft's OpenAPI documents (`core.json`, `git.json`), facts/azure-devops.md sections 6 to 8.
@@ -33,7 +35,11 @@ const API_VERSION: &str = "7.1";
 const ANONYMOUS: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
 
 /// What stays as it is in a path segment (RFC 3986, unreserved).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Calls organizations; holds the connections.
 #[derive(Clone, Debug)]
@@ -89,11 +95,15 @@ impl Ado {
     /// # Errors
     ///
     /// [`AdoError::TokenRefused`] for a token that cannot be sent at all.
-    pub fn organization(&self, organization: &Organization, credential: &Credential) -> Result<AdoClient, AdoError> {
+    pub fn organization(
+        &self,
+        organization: &Organization,
+        credential: &Credential,
+    ) -> Result<AdoClient, AdoError> {
         let Credential::PersonalAccessToken(token) = credential;
         let basic = STANDARD.encode(format!(":{}", token.expose()));
-        let mut authorization =
-            HeaderValue::from_str(&format!("Basic {basic}")).map_err(|_may_show_it| AdoError::TokenRefused)?;
+        let mut authorization = HeaderValue::from_str(&format!("Basic {basic}"))
+            .map_err(|_may_show_it| AdoError::TokenRefused)?;
         authorization.set_sensitive(true);
         Ok(AdoClient {
             http: self.http.clone(),
@@ -116,7 +126,10 @@ impl AdoClient {
         let user = data.authenticated_user.ok_or(AdoError::TokenRefused)?;
         match user.id {
             Some(id) if !id.eq_ignore_ascii_case(ANONYMOUS) => Ok(ConnectedUser {
-                display_name: user.custom_display_name.or(user.provider_display_name).unwrap_or_else(|| id.clone()),
+                display_name: user
+                    .custom_display_name
+                    .or(user.provider_display_name)
+                    .unwrap_or_else(|| id.clone()),
                 id,
             }),
             _ => Err(AdoError::TokenRefused),
@@ -128,7 +141,11 @@ impl AdoClient {
     /// # Errors
     ///
     /// [`AdoError`].
-    pub async fn projects(&self, most: u32, continuation: Option<&str>) -> Result<Page<Project>, AdoError> {
+    pub async fn projects(
+        &self,
+        most: u32,
+        continuation: Option<&str>,
+    ) -> Result<Page<Project>, AdoError> {
         let most = most.to_string();
         let mut query = vec![("$top", most.as_str()), ("api-version", API_VERSION)];
         query.extend(continuation.map(|token| ("continuationToken", token)));
@@ -142,7 +159,10 @@ impl AdoClient {
     /// [`AdoError`].
     pub async fn repositories(&self, project: &str) -> Result<Vec<Repository>, AdoError> {
         let path = format!("{}/_apis/git/repositories", named(project)?);
-        Ok(self.page(&path, &[("api-version", API_VERSION)]).await?.items)
+        Ok(self
+            .page(&path, &[("api-version", API_VERSION)])
+            .await?
+            .items)
     }
 
     /// A page of the branches of a repository whose names start with `prefix`.
@@ -158,24 +178,42 @@ impl AdoClient {
         most: u32,
         continuation: Option<&str>,
     ) -> Result<Page<Branch>, AdoError> {
-        let path = format!("{}/_apis/git/repositories/{}/refs", named(project)?, named(repository)?);
+        let path = format!(
+            "{}/_apis/git/repositories/{}/refs",
+            named(project)?,
+            named(repository)?
+        );
         let filter = format!("heads/{prefix}");
         let most = most.to_string();
-        let mut query = vec![("filter", filter.as_str()), ("$top", most.as_str()), ("api-version", API_VERSION)];
+        let mut query = vec![
+            ("filter", filter.as_str()),
+            ("$top", most.as_str()),
+            ("api-version", API_VERSION),
+        ];
         query.extend(continuation.map(|token| ("continuationToken", token)));
         self.page(&path, &query).await
     }
 
-    async fn page<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Page<T>, AdoError> {
+    async fn page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Page<T>, AdoError> {
         let (list, headers) = self.get::<wire::List<T>>(path, query).await?;
-        let next = headers.get("x-ms-continuationtoken").and_then(|token| token.to_str().ok());
+        let next = headers
+            .get("x-ms-continuationtoken")
+            .and_then(|token| token.to_str().ok());
         Ok(Page {
             items: list.value,
             next: next.filter(|token| !token.is_empty()).map(str::to_owned),
         })
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<(T, HeaderMap), AdoError> {
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<(T, HeaderMap), AdoError> {
         let answer = self
             .http
             .request(Method::GET, self.target(path, query))
@@ -224,11 +262,20 @@ mod tests {
 
     #[test]
     fn names_cannot_leave_their_place_in_the_url() {
-        let organization = Organization::from_pasted_url("https://dev.azure.com/acme", "https://dev.azure.com").unwrap();
+        let organization =
+            Organization::from_pasted_url("https://dev.azure.com/acme", "https://dev.azure.com")
+                .unwrap();
         let pasted = "x".repeat(52).into();
-        let credential = Credential::PersonalAccessToken(PersonalAccessToken::from_pasted(&pasted).unwrap());
-        let client = Ado::new().unwrap().organization(&organization, &credential).unwrap();
-        let path = format!("{}/_apis/git/repositories", named("../..//evil?x#y z%2f").unwrap());
+        let credential =
+            Credential::PersonalAccessToken(PersonalAccessToken::from_pasted(&pasted).unwrap());
+        let client = Ado::new()
+            .unwrap()
+            .organization(&organization, &credential)
+            .unwrap();
+        let path = format!(
+            "{}/_apis/git/repositories",
+            named("../..//evil?x#y z%2f").unwrap()
+        );
         assert_eq!(
             client.target(&path, &[("filter", "heads/a&b=c")]),
             "https://dev.azure.com/acme/..%2F..%2F%2Fevil%3Fx%23y%20z%252f/_apis/git/repositories?filter=heads%2Fa%26b%3Dc"

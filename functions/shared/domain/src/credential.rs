@@ -17,12 +17,15 @@ pub struct PersonalAccessToken(SecretString);
 
 /// A text that cannot be a personal access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no personal access token: copy it once more from Azure DevOps, whole and without spaces (it has 84 characters, an older one 52)")]
+#[error(
+    "this is no personal access token: copy it once more from Azure DevOps, whole and without spaces (it has 84 characters, an older one 52)"
+)]
 pub struct InvalidPersonalAccessToken;
 
 impl PersonalAccessToken {
-    /// Takes a token as pasted: white space around it is dropped; what is left is 40 to 200 visible ASCII characters. Not
-    /// stricter, since Azure DevOps has changed the form before (52 characters, now 84).
+    /// Takes a token as pasted: white space around it is dropped; what is left is 40 to 200 visible ASCII characters.
+    ///
+    /// Not stricter, since Azure DevOps has changed the form before (52 characters, now 84).
     ///
     /// # Errors
     ///
@@ -69,9 +72,20 @@ mod tests {
     #[test]
     fn u4_a_pasted_token_is_trimmed_and_checked_softly() {
         let paste = |text: String| PersonalAccessToken::from_pasted(&SecretString::from(text));
-        assert_eq!(paste(format!(" {}\n", "a".repeat(52))).unwrap().expose().len(), 52);
+        assert_eq!(
+            paste(format!(" {}\n", "a".repeat(52)))
+                .unwrap()
+                .expose()
+                .len(),
+            52
+        );
         assert!(paste("b".repeat(84)).is_ok());
-        for bad in [String::new(), "a".repeat(39), "a".repeat(201), format!("{} {}", "a".repeat(30), "a".repeat(30))] {
+        for bad in [
+            String::new(),
+            "a".repeat(39),
+            "a".repeat(201),
+            format!("{} {}", "a".repeat(30), "a".repeat(30)),
+        ] {
             assert!(paste(bad).is_err());
         }
     }

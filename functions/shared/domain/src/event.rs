@@ -1,4 +1,6 @@
-//! What a service hook tells, with what every field that may be absent being optional: absent means unknown, not empty.
+//! What a service hook tells, with what every field that may be absent being optional: absent means unknown, not
+//! empty.
+//!
 //! It never knows how Azure DevOps spells any of it (that is the `envelope` crate's).
 
 use std::{convert::Infallible, fmt, str::FromStr};
@@ -143,9 +145,13 @@ impl RefUpdate {
     #[must_use]
     pub fn change(&self) -> RefChange {
         let is_nothing = |id: &Option<String>| {
-            id.as_deref().is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte == b'0'))
+            id.as_deref()
+                .is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte == b'0'))
         };
-        match (is_nothing(&self.old_object_id), is_nothing(&self.new_object_id)) {
+        match (
+            is_nothing(&self.old_object_id),
+            is_nothing(&self.new_object_id),
+        ) {
             (_, true) => RefChange::Deleted,
             (true, false) => RefChange::Created,
             (false, false) => RefChange::Moved,

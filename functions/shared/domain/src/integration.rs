@@ -58,6 +58,8 @@ pub struct Integration {
     pub token_expires_on: Option<Date>,
     /// The last time the connection was tried, and how it went; `None` while it is pending, and of a tombstone.
     pub connection: Option<Connection>,
+    /// When its name was first set up: no delivery of this name is older.
+    pub name_since: Timestamp,
     /// When it was set up.
     pub created_at: Timestamp,
     /// When anything about it last changed.

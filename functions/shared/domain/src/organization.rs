@@ -23,7 +23,9 @@ pub enum InvalidOrganization {
     #[error("paste the organization URL, such as https://dev.azure.com/my-organization")]
     Empty,
     /// Longer than any organization URL.
-    #[error("this is too long for an organization URL; it looks like https://dev.azure.com/my-organization")]
+    #[error(
+        "this is too long for an organization URL; it looks like https://dev.azure.com/my-organization"
+    )]
     TooLong,
     /// Control characters, spaces inside, backslashes or characters outside ASCII.
     #[error("the organization URL has a character that does not belong there; type it out by hand")]
@@ -32,7 +34,9 @@ pub enum InvalidOrganization {
     #[error("the organization URL starts with https://")]
     Scheme,
     /// A host that is not Azure DevOps.
-    #[error("the organization URL is https://dev.azure.com/my-organization or https://my-organization.visualstudio.com")]
+    #[error(
+        "the organization URL is https://dev.azure.com/my-organization or https://my-organization.visualstudio.com"
+    )]
     Host,
     /// A user name before the host that is not the organization's.
     #[error("leave off what stands before the @ in the organization URL")]
@@ -44,7 +48,9 @@ pub enum InvalidOrganization {
     #[error("the organization's name is missing: https://dev.azure.com/my-organization")]
     NoName,
     /// A name that no organization can have.
-    #[error("an organization's name has letters, digits and hyphens, at most 50, and starts and ends with a letter or digit")]
+    #[error(
+        "an organization's name has letters, digits and hyphens, at most 50, and starts and ends with a letter or digit"
+    )]
     Name,
 }
 
@@ -68,7 +74,9 @@ impl FromStr for OrganizationName {
         let well_formed = bytes.len() <= 50
             && first.is_ascii_alphanumeric()
             && last.is_ascii_alphanumeric()
-            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+            && bytes
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
         // `xn--` would be another script's name in disguise; no organization has one.
         if !well_formed || name.starts_with("xn--") || RESERVED.contains(&name.as_str()) {
             return Err(InvalidOrganization::Name);
@@ -116,7 +124,10 @@ impl Organization {
         if text.len() > LONGEST_URL {
             return Err(InvalidOrganization::TooLong);
         }
-        if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+        if !text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        {
             return Err(InvalidOrganization::Character);
         }
         let name = match strip_base(text, base) {
@@ -221,7 +232,11 @@ mod tests {
         ] {
             let organization = Organization::from_pasted_url(pasted, BASE);
             let organization = organization.unwrap_or_else(|error| panic!("{pasted}: {error}"));
-            assert_eq!(organization.url(), "https://dev.azure.com/acme-labs", "{pasted}");
+            assert_eq!(
+                organization.url(),
+                "https://dev.azure.com/acme-labs",
+                "{pasted}"
+            );
             assert_eq!(organization.name().as_str(), "acme-labs");
         }
     }
@@ -283,14 +298,21 @@ mod tests {
             "https://dev.azure.com/acme-",
             &long,
         ] {
-            assert!(Organization::from_pasted_url(hostile, BASE).is_err(), "{hostile}");
+            assert!(
+                Organization::from_pasted_url(hostile, BASE).is_err(),
+                "{hostile}"
+            );
         }
     }
 
     #[test]
     fn the_deployers_own_base_is_called_whatever_form_was_pasted() {
         let base = "http://127.0.0.1:7100/";
-        for pasted in ["http://127.0.0.1:7100/Acme", "https://dev.azure.com/acme", "https://acme.visualstudio.com"] {
+        for pasted in [
+            "http://127.0.0.1:7100/Acme",
+            "https://dev.azure.com/acme",
+            "https://acme.visualstudio.com",
+        ] {
             let organization = Organization::from_pasted_url(pasted, base).unwrap();
             assert_eq!(organization.url(), "http://127.0.0.1:7100/acme", "{pasted}");
         }
@@ -301,7 +323,10 @@ mod tests {
             "http://127.0.0.1:7100.evil.tld/acme",
             "http://127.0.0.1:7100?acme",
         ] {
-            assert!(Organization::from_pasted_url(hostile, base).is_err(), "{hostile}");
+            assert!(
+                Organization::from_pasted_url(hostile, base).is_err(),
+                "{hostile}"
+            );
         }
     }
 
@@ -309,6 +334,10 @@ mod tests {
     fn a_refusal_says_what_to_do() {
         let error = Organization::from_pasted_url("https://github.com/acme", BASE).unwrap_err();
         assert_eq!(error, InvalidOrganization::Host);
-        assert!(error.to_string().contains("https://dev.azure.com/my-organization"));
+        assert!(
+            error
+                .to_string()
+                .contains("https://dev.azure.com/my-organization")
+        );
     }
 }

@@ -61,10 +61,26 @@ mod tests {
         old.ends = Some(at("2026-11-23T12:00:00Z"));
         let kept = [PasswordDigest::of(b"new"), old];
         let presented = |password: &[u8]| PasswordDigest::of(password).sha256;
-        assert!(matches(&presented(b"new"), &kept, at("2026-11-24T00:00:00Z")));
-        assert!(matches(&presented(b"old"), &kept, at("2026-11-23T11:59:59Z")));
-        assert!(!matches(&presented(b"old"), &kept, at("2026-11-23T12:00:00Z")));
-        assert!(!matches(&presented(b"other"), &kept, at("2026-11-23T11:00:00Z")));
+        assert!(matches(
+            &presented(b"new"),
+            &kept,
+            at("2026-11-24T00:00:00Z")
+        ));
+        assert!(matches(
+            &presented(b"old"),
+            &kept,
+            at("2026-11-23T11:59:59Z")
+        ));
+        assert!(!matches(
+            &presented(b"old"),
+            &kept,
+            at("2026-11-23T12:00:00Z")
+        ));
+        assert!(!matches(
+            &presented(b"other"),
+            &kept,
+            at("2026-11-23T11:00:00Z")
+        ));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! of what could steer a terminal or turn a line around. It is plain text and never HTML.
 
 use crate::event::{
-    Comment, CommentChange, Event, EventType, PullRequest, PullRequestChange, Push, RefChange, RefUpdate, Repository,
-    UpdateHint,
+    Comment, CommentChange, Event, EventType, PullRequest, PullRequestChange, Push, RefChange,
+    RefUpdate, Repository, UpdateHint,
 };
 
 /// How many characters of a title, name or comment are shown.
@@ -21,14 +21,21 @@ pub fn of(event_type: &EventType, event: &Event) -> String {
         Event::PullRequest(change, pull_request) => of_pull_request(*change, pull_request),
         Event::Comment(comment) => of_comment(comment),
         Event::WithoutDetails => without_details(event_type),
-        Event::Other => format!("{}, an event that Stackhook does not act upon", plain(event_type.as_str())),
+        Event::Other => format!(
+            "{}, an event that Stackhook does not act upon",
+            plain(event_type.as_str())
+        ),
     }
 }
 
 /// What a send by the Test button says, in one line.
 #[must_use]
 pub fn of_test(event_type: &EventType, event: &Event) -> String {
-    format!("The Test button sent a sample of {}: {}", plain(event_type.as_str()), of(event_type, event))
+    format!(
+        "The Test button sent a sample of {}: {}",
+        plain(event_type.as_str()),
+        of(event_type, event)
+    )
 }
 
 fn without_details(event_type: &EventType) -> String {
@@ -38,7 +45,9 @@ fn without_details(event_type: &EventType) -> String {
         EventType::PullRequestMergeAttempted => "A merge of a pull request was attempted",
         EventType::PullRequestUpdated => "A pull request was updated",
         EventType::PullRequestCommented => "A pull request was commented on",
-        EventType::Other(name) => return format!("{}, an event that Stackhook does not act upon", plain(name)),
+        EventType::Other(name) => {
+            return format!("{}, an event that Stackhook does not act upon", plain(name));
+        }
     };
     format!("{what}; the subscription sends no details")
 }
@@ -54,7 +63,11 @@ fn of_push(push: &Push) -> String {
             if several.len() > MOST_REFS {
                 named.push(format!("{} more", several.len() - MOST_REFS));
             }
-            format!("{who} changed {} refs of {place}: {}", several.len(), named.join(", "))
+            format!(
+                "{who} changed {} refs of {place}: {}",
+                several.len(),
+                named.join(", ")
+            )
         }
     }
 }
@@ -64,11 +77,18 @@ fn one_ref(update: &RefUpdate, commits: Option<usize>) -> String {
     let name = ref_name(&update.name);
     match update.change() {
         RefChange::Created => {
-            let with = commits.map_or_else(String::new, |count| format!(" with {}", counted(count)));
-            format!("created {name}{with} at {} in", short_id(update.new_object_id.as_deref()))
+            let with =
+                commits.map_or_else(String::new, |count| format!(" with {}", counted(count)));
+            format!(
+                "created {name}{with} at {} in",
+                short_id(update.new_object_id.as_deref())
+            )
         }
         RefChange::Deleted => {
-            format!("deleted {name} (it was at {}) in", short_id(update.old_object_id.as_deref()))
+            format!(
+                "deleted {name} (it was at {}) in",
+                short_id(update.old_object_id.as_deref())
+            )
         }
         RefChange::Moved => {
             let from_to = format!(
@@ -78,7 +98,9 @@ fn one_ref(update: &RefUpdate, commits: Option<usize>) -> String {
             );
             match (update.forced, commits) {
                 (true, _) => format!("force-pushed {name} {from_to} in"),
-                (false, Some(count)) if count > 0 => format!("pushed {} to {name} of", counted(count)),
+                (false, Some(count)) if count > 0 => {
+                    format!("pushed {} to {name} of", counted(count))
+                }
                 (false, _) => format!("moved {name} {from_to} in"),
             }
         }
@@ -104,23 +126,37 @@ fn of_pull_request(change: PullRequestChange, pull_request: &PullRequest) -> Str
             let fork = pull_request.fork.as_ref().map_or_else(String::new, |fork| {
                 format!(", from the fork {}", place(Some(fork)))
             });
-            format!("{} opened {draft}{what}{fork}", person(pull_request.created_by.as_deref()))
+            format!(
+                "{} opened {draft}{what}{fork}",
+                person(pull_request.created_by.as_deref())
+            )
         }
         PullRequestChange::MergeAttempted => of_merge(pull_request, &what),
         PullRequestChange::Updated(_) if status == Some("completed") => {
-            format!("{} completed {what}", person(pull_request.closed_by.as_deref()))
+            format!(
+                "{} completed {what}",
+                person(pull_request.closed_by.as_deref())
+            )
         }
         PullRequestChange::Updated(_) if status == Some("abandoned") => {
-            format!("{} abandoned {what}", person(pull_request.closed_by.as_deref()))
+            format!(
+                "{} abandoned {what}",
+                person(pull_request.closed_by.as_deref())
+            )
         }
         PullRequestChange::Updated(hint) => {
             let how = match hint {
                 UpdateHint::SourceBranch => {
-                    format!("its source branch was pushed to and is at {}", short_id(pull_request.source_commit.as_deref()))
+                    format!(
+                        "its source branch was pushed to and is at {}",
+                        short_id(pull_request.source_commit.as_deref())
+                    )
                 }
                 UpdateHint::Reviewers => "its reviewers changed".to_owned(),
                 UpdateHint::Approved => "a reviewer approved it".to_owned(),
-                UpdateHint::ApprovedWithSuggestions => "a reviewer approved it with suggestions".to_owned(),
+                UpdateHint::ApprovedWithSuggestions => {
+                    "a reviewer approved it with suggestions".to_owned()
+                }
                 UpdateHint::WaitingForAuthor => "a reviewer waits for the author".to_owned(),
                 UpdateHint::Rejected => "a reviewer rejected it".to_owned(),
                 UpdateHint::Vote => "a reviewer voted".to_owned(),
@@ -128,10 +164,16 @@ fn of_pull_request(change: PullRequestChange, pull_request: &PullRequest) -> Str
                 UpdateHint::Published => "it is no draft any more".to_owned(),
                 UpdateHint::MadeDraft => "it was made a draft".to_owned(),
                 UpdateHint::TargetBranch => {
-                    format!("its target is now {}", optional_ref(pull_request.target_ref.as_deref()))
+                    format!(
+                        "its target is now {}",
+                        optional_ref(pull_request.target_ref.as_deref())
+                    )
                 }
                 UpdateHint::None => {
-                    format!("its source is at {}", short_id(pull_request.source_commit.as_deref()))
+                    format!(
+                        "its source is at {}",
+                        short_id(pull_request.source_commit.as_deref())
+                    )
                 }
             };
             format!("{} was updated: {how}", capitalised(&what))
@@ -140,7 +182,10 @@ fn of_pull_request(change: PullRequestChange, pull_request: &PullRequest) -> Str
 }
 
 fn of_merge(pull_request: &PullRequest, what: &str) -> String {
-    let how = match (pull_request.status.as_deref(), pull_request.merge_status.as_deref()) {
+    let how = match (
+        pull_request.status.as_deref(),
+        pull_request.merge_status.as_deref(),
+    ) {
         (Some("completed"), Some("succeeded") | None) => {
             return format!(
                 "{} merged {what} as {}",
@@ -167,9 +212,13 @@ fn of_comment(comment: &Comment) -> String {
         .map_or_else(|| "a pull request that is not told".to_owned(), described);
     match (comment.change, &comment.content) {
         (CommentChange::Deleted, _) => format!("{who} deleted a comment on {on}"),
-        (CommentChange::Edited, Some(content)) => format!("{who} edited a comment on {on}: “{}”", plain(content)),
+        (CommentChange::Edited, Some(content)) => {
+            format!("{who} edited a comment on {on}: “{}”", plain(content))
+        }
         (CommentChange::Edited, None) => format!("{who} edited a comment on {on}"),
-        (CommentChange::Made, Some(content)) => format!("{who} commented on {on}: “{}”", plain(content)),
+        (CommentChange::Made, Some(content)) => {
+            format!("{who} commented on {on}: “{}”", plain(content))
+        }
         (CommentChange::Made, None) => format!("{who} commented on {on}"),
     }
 }
@@ -209,7 +258,10 @@ pub fn place(repository: Option<&Repository>) -> String {
 }
 
 fn optional_ref(name: Option<&str>) -> String {
-    name.map_or_else(|| "?".to_owned(), |name| plain(name.strip_prefix("refs/heads/").unwrap_or(name)))
+    name.map_or_else(
+        || "?".to_owned(),
+        |name| plain(name.strip_prefix("refs/heads/").unwrap_or(name)),
+    )
 }
 
 /// `branch main`, `tag v1`, or the full name of any other ref.
@@ -228,7 +280,11 @@ fn person(name: Option<&str>) -> String {
 }
 
 fn counted(commits: usize) -> String {
-    if commits == 1 { "1 commit".to_owned() } else { format!("{commits} commits") }
+    if commits == 1 {
+        "1 commit".to_owned()
+    } else {
+        format!("{commits} commits")
+    }
 }
 
 fn short_id(id: Option<&str>) -> String {
@@ -241,7 +297,9 @@ fn short_id(id: Option<&str>) -> String {
 
 fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+    characters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(characters).collect()
+    })
 }
 
 /// One line of harmless text: control and direction-changing characters become spaces, runs of space one, the rest is cut
@@ -250,7 +308,10 @@ fn capitalised(text: &str) -> String {
 pub fn plain(text: &str) -> String {
     let mut line = String::new();
     let mut shown = 0;
-    for word in text.split(|c: char| c.is_whitespace() || is_steering(c)).filter(|word| !word.is_empty()) {
+    for word in text
+        .split(|c: char| c.is_whitespace() || is_steering(c))
+        .filter(|word| !word.is_empty())
+    {
         if shown > 0 {
             line.push(' ');
             shown += 1;
@@ -328,7 +389,11 @@ mod tests {
         );
         assert_eq!(
             push(
-                &[("refs/heads/main", "1", "2", false), ("refs/tags/v1", "0", "2", false), ("refs/heads/a", "1", "0", false)],
+                &[
+                    ("refs/heads/main", "1", "2", false),
+                    ("refs/tags/v1", "0", "2", false),
+                    ("refs/heads/a", "1", "0", false)
+                ],
                 Some(1)
             ),
             "Ines Moreau changed 3 refs of Harbor/platform: updated branch main, created tag v1, deleted branch a"
@@ -338,8 +403,14 @@ mod tests {
     #[test]
     fn what_is_not_told_is_said_to_be_unknown() {
         let event = Event::Push(Push::default());
-        assert_eq!(of(&EventType::GitPush, &event), "Somebody pushed to a repository that is not told");
-        let event = Event::PullRequest(PullRequestChange::Updated(UpdateHint::None), PullRequest::default());
+        assert_eq!(
+            of(&EventType::GitPush, &event),
+            "Somebody pushed to a repository that is not told"
+        );
+        let event = Event::PullRequest(
+            PullRequestChange::Updated(UpdateHint::None),
+            PullRequest::default(),
+        );
         assert_eq!(
             of(&EventType::PullRequestUpdated, &event),
             "Pull request in a repository that is not told was updated: its source is at an unknown commit"

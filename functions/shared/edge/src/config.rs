@@ -23,17 +23,22 @@ pub enum ConfigError {
 /// # Errors
 ///
 /// [`ConfigError`].
-#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the environment is read"
+)]
 pub fn required<T>(name: &'static str) -> Result<T, ConfigError>
 where
     T: FromStr,
     T::Err: Display,
 {
     let value = std::env::var(name).map_err(|_absent| ConfigError::Missing(name))?;
-    value.parse().map_err(|error: T::Err| ConfigError::Unreadable {
-        name,
-        reason: error.to_string(),
-    })
+    value
+        .parse()
+        .map_err(|error: T::Err| ConfigError::Unreadable {
+            name,
+            reason: error.to_string(),
+        })
 }
 
 /// A variable that may be missing.

@@ -29,19 +29,28 @@ pub fn path(request: &Request) -> &str {
 pub fn segments(request: &Request) -> Vec<String> {
     let path = path(request).trim_start_matches('/').trim_end_matches('/');
     let decode = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
-    path.split('/').filter(|_| !path.is_empty()).map(decode).collect()
+    path.split('/')
+        .filter(|_| !path.is_empty())
+        .map(decode)
+        .collect()
 }
 
 /// The id under which the platform logs this request; empty outside Lambda.
 #[must_use]
 pub fn request_id(request: &Request) -> String {
-    request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default()
+    request
+        .lambda_context_ref()
+        .map(|context| context.request_id.clone())
+        .unwrap_or_default()
 }
 
 /// A query parameter; an empty one counts as absent.
 #[must_use]
 pub fn parameter<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.query_string_parameters_ref()?.first(name).filter(|value| !value.is_empty())
+    request
+        .query_string_parameters_ref()?
+        .first(name)
+        .filter(|value| !value.is_empty())
 }
 
 /// `pageSize`, or what is usual.
@@ -55,7 +64,11 @@ pub fn page_size(request: &Request) -> Result<u16, Problem> {
     };
     match text.parse() {
         Ok(size) if (1..=PAGE.1).contains(&size) => Ok(size),
-        _ => Err(Problem::new(ProblemKind::InvalidField, "pageSize is a number from 1 to 100").at("pageSize")),
+        _ => Err(Problem::new(
+            ProblemKind::InvalidField,
+            "pageSize is a number from 1 to 100",
+        )
+        .at("pageSize")),
     }
 }
 
@@ -79,12 +92,18 @@ pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
         } else if message.starts_with("unknown field") {
             invalid(format!("there is no field {field} here"))
         } else if error.inner().is_data() && error.path().to_string() != "." {
-            invalid(format!("the field {} has another type than it should have", error.path()))
+            invalid(format!(
+                "the field {} has another type than it should have",
+                error.path()
+            ))
         } else {
-            invalid("the body is a JSON object with the fields that the documentation names".to_owned())
+            invalid(
+                "the body is a JSON object with the fields that the documentation names".to_owned(),
+            )
         }
     })?;
-    json.end().map_err(|_trailing| invalid("something follows the JSON object in the body".to_owned()))?;
+    json.end()
+        .map_err(|_trailing| invalid("something follows the JSON object in the body".to_owned()))?;
     Ok(value)
 }
 
@@ -103,9 +122,15 @@ pub fn page_state<T: DeserializeOwned>(request: &Request) -> Result<Option<T>, P
     let Some(token) = parameter(request, "pageToken") else {
         return Ok(None);
     };
-    let state = URL_SAFE_NO_PAD.decode(token).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    let state = URL_SAFE_NO_PAD
+        .decode(token)
+        .ok()
+        .and_then(|json| serde_json::from_slice(&json).ok());
     state.map(Some).ok_or_else(|| {
-        Problem::new(ProblemKind::InvalidPageToken, "pass the nextPageToken of the page before, or none for the first page")
+        Problem::new(
+            ProblemKind::InvalidPageToken,
+            "pass the nextPageToken of the page before, or none for the first page",
+        )
     })
 }
 
@@ -116,9 +141,15 @@ pub fn json<T: Serialize>(status: StatusCode, body: &T) -> Response<Body> {
     let mut response = Response::new(Body::Text(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 
@@ -135,7 +166,11 @@ pub fn answer(
         Err(problem) => problem.into_response(&request_id),
     };
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    let (method, path, status) = (request.method().as_str(), path(request), response.status().as_u16());
+    let (method, path, status) = (
+        request.method().as_str(),
+        path(request),
+        response.status().as_u16(),
+    );
     tracing::info!(method, path, status, duration_ms, request_id, "request");
     response
 }
@@ -143,13 +178,19 @@ pub fn answer(
 /// The refusal of a path that does not exist.
 #[must_use]
 pub fn no_such_path() -> Problem {
-    Problem::new(ProblemKind::NotFound, "there is nothing at this path; the README lists all of them")
+    Problem::new(
+        ProblemKind::NotFound,
+        "there is nothing at this path; the README lists all of them",
+    )
 }
 
 /// The refusal of a method, naming those that exist.
 #[must_use]
 pub fn no_such_method(allowed: &str) -> Problem {
-    Problem::new(ProblemKind::MethodNotAllowed, format!("this path takes {allowed}"))
+    Problem::new(
+        ProblemKind::MethodNotAllowed,
+        format!("this path takes {allowed}"),
+    )
 }
 
 #[cfg(test)]
@@ -166,7 +207,10 @@ mod tests {
 
     #[test]
     fn paths_are_taken_apart_and_decoded() {
-        assert_eq!(segments(&request("/integrations/acme/")), ["integrations", "acme"]);
+        assert_eq!(
+            segments(&request("/integrations/acme/")),
+            ["integrations", "acme"]
+        );
         assert_eq!(segments(&request("/a/My%20Project")), ["a", "My Project"]);
         assert_eq!(segments(&request("/a/My Project")), ["a", "My Project"]);
         assert!(segments(&request("/")).is_empty());
@@ -183,10 +227,22 @@ mod tests {
     fn a_body_that_cannot_be_read_is_refused_without_showing_it() {
         for (json, detail) in [
             ("{}", "the field name is missing"),
-            (r#"{"name":1}"#, "the field name has another type than it should have"),
-            (r#"{"name":"x","token":"planted"}"#, "there is no field token here"),
-            (r#"{"name":"x"} planted"#, "something follows the JSON object in the body"),
-            ("planted", "the body is a JSON object with the fields that the documentation names"),
+            (
+                r#"{"name":1}"#,
+                "the field name has another type than it should have",
+            ),
+            (
+                r#"{"name":"x","token":"planted"}"#,
+                "there is no field token here",
+            ),
+            (
+                r#"{"name":"x"} planted"#,
+                "something follows the JSON object in the body",
+            ),
+            (
+                "planted",
+                "the body is a JSON object with the fields that the documentation names",
+            ),
         ] {
             let request = Request::new(Body::from(json));
             let problem = body::<Named>(&request).unwrap_err();
@@ -200,10 +256,16 @@ mod tests {
             let parameters = HashMap::from([("pageToken".to_owned(), vec![token.to_owned()])]);
             Request::new(Body::Empty).with_query_string_parameters(parameters)
         };
-        assert_eq!(page_state::<u8>(&with(&page_token(&7_u8))).unwrap(), Some(7));
+        assert_eq!(
+            page_state::<u8>(&with(&page_token(&7_u8))).unwrap(),
+            Some(7)
+        );
         assert_eq!(page_state::<u8>(&Request::new(Body::Empty)).unwrap(), None);
         for forged in ["x", "!!", "eyJhIjoxfQ"] {
-            assert_eq!(page_state::<u8>(&with(forged)).unwrap_err().kind(), ProblemKind::InvalidPageToken);
+            assert_eq!(
+                page_state::<u8>(&with(forged)).unwrap_err().kind(),
+                ProblemKind::InvalidPageToken
+            );
         }
     }
 }

@@ -1,4 +1,6 @@
-//! Every way in which a call is refused, as RFC 9457 has it, and the only place where an error becomes an HTTP answer.
+//! Every way in which a call is refused, as RFC 9457 has it, and the only place where an error becomes an HTTP
+//! answer.
+//!
 //! A caller's fault says what to do; ours says nothing but a request id, under which the log has the cause.
 
 use std::error::Error;
@@ -66,41 +68,73 @@ impl ProblemKind {
     #[must_use]
     pub fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::InvalidRequest => (StatusCode::BAD_REQUEST, "invalid-request", "The request cannot be read"),
-            Self::InvalidField => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-field", "A field cannot have this value"),
-            Self::InvalidPageToken => (StatusCode::BAD_REQUEST, "invalid-page-token", "The page token is not one of ours"),
+            Self::InvalidRequest => (
+                StatusCode::BAD_REQUEST,
+                "invalid-request",
+                "The request cannot be read",
+            ),
+            Self::InvalidField => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid-field",
+                "A field cannot have this value",
+            ),
+            Self::InvalidPageToken => (
+                StatusCode::BAD_REQUEST,
+                "invalid-page-token",
+                "The page token is not one of ours",
+            ),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
-            Self::MethodNotAllowed => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method does not exist here")
-            }
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "The method does not exist here",
+            ),
             Self::NameTaken => (StatusCode::CONFLICT, "name-taken", "The name is taken"),
-            Self::InProgress => (StatusCode::CONFLICT, "in-progress", "Somebody is doing the same right now"),
-            Self::NotAnOrganizationUrl => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "not-an-organization-url", "This is no organization URL")
-            }
-            Self::OrganizationNotFound => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "organization-not-found", "The organization cannot be found")
-            }
-            Self::TokenRefused => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "token-refused", "The token was refused or has expired")
-            }
-            Self::TokenLacksScope => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "token-lacks-scope", "The token lacks Code (Read & write)")
-            }
-            Self::AzureDevOpsUnreachable => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "azure-devops-unreachable", "Azure DevOps cannot be reached")
-            }
-            Self::AzureDevOpsSlowDown => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "azure-devops-slow-down", "Azure DevOps asks to slow down")
-            }
+            Self::InProgress => (
+                StatusCode::CONFLICT,
+                "in-progress",
+                "Somebody is doing the same right now",
+            ),
+            Self::NotAnOrganizationUrl => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "not-an-organization-url",
+                "This is no organization URL",
+            ),
+            Self::OrganizationNotFound => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "organization-not-found",
+                "The organization cannot be found",
+            ),
+            Self::TokenRefused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "token-refused",
+                "The token was refused or has expired",
+            ),
+            Self::TokenLacksScope => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "token-lacks-scope",
+                "The token lacks Code (Read & write)",
+            ),
+            Self::AzureDevOpsUnreachable => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "azure-devops-unreachable",
+                "Azure DevOps cannot be reached",
+            ),
+            Self::AzureDevOpsSlowDown => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "azure-devops-slow-down",
+                "Azure DevOps asks to slow down",
+            ),
             Self::AzureDevOpsUnexpected => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "azure-devops-unexpected",
                 "Azure DevOps gave an answer that is not understood",
             ),
-            Self::Unavailable => {
-                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Stackhook could not do this right now")
-            }
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Stackhook could not do this right now",
+            ),
         }
     }
 }
@@ -186,7 +220,12 @@ impl Problem {
     pub fn into_response(self, request_id: &str) -> Response<Body> {
         let (status, kind, title) = self.kind.parts();
         if let Some(cause) = &self.cause {
-            tracing::error!(problem = kind, cause = chain(cause.as_ref()), request_id, "problem");
+            tracing::error!(
+                problem = kind,
+                cause = chain(cause.as_ref()),
+                request_id,
+                "problem"
+            );
         }
         let body = ProblemBody {
             kind: format!("urn:stackhook:problem:{kind}"),
@@ -198,7 +237,10 @@ impl Problem {
         };
         let mut response = crate::http::json(status, &body);
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -233,10 +275,16 @@ mod tests {
 
     #[test]
     fn a_problem_of_ours_shows_no_cause() {
-        let response = Problem::ours(std::io::Error::other("table stackhook-secret-name")).into_response("r-1");
+        let response = Problem::ours(std::io::Error::other("table stackhook-secret-name"))
+            .into_response("r-1");
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        let Body::Text(body) = response.body() else { panic!("no text") };
-        assert!(!body.contains("stackhook-secret-name") && body.contains("r-1"), "{body}");
+        let Body::Text(body) = response.body() else {
+            panic!("no text")
+        };
+        assert!(
+            !body.contains("stackhook-secret-name") && body.contains("r-1"),
+            "{body}"
+        );
         assert!(response.headers().contains_key("retry-after"));
     }
 }

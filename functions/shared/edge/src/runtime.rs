@@ -11,15 +11,30 @@ use crate::config;
 
 /// Our own crates. Others log warnings at the most: what an HTTP client or an SDK tells at a finer level can have headers in
 /// it, and those have secrets.
-const OURS: [&str; 8] = ["setup", "webhook", "deliveries", "unlink", "ado", "edge", "secrets", "store"];
+const OURS: [&str; 8] = [
+    "setup",
+    "webhook",
+    "deliveries",
+    "unlink",
+    "ado",
+    "edge",
+    "secrets",
+    "store",
+];
 
 /// Starts the log: one JSON object a line on standard output, as Lambda's `JSON` log format wants it, at the level that
 /// Lambda was configured with (`AWS_LAMBDA_LOG_LEVEL`, else `INFO`).
 pub fn init_logs() {
     let level = config::optional("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok());
     let level: Level = level.unwrap_or(Level::INFO);
-    let ours = Targets::new().with_default(Level::WARN).with_targets(OURS.map(|name| (name, level)));
-    let lines = tracing_subscriber::fmt::layer().json().with_ansi(false).with_current_span(false).with_span_list(false);
+    let ours = Targets::new()
+        .with_default(Level::WARN)
+        .with_targets(OURS.map(|name| (name, level)));
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .with_ansi(false)
+        .with_current_span(false)
+        .with_span_list(false);
     tracing_subscriber::registry().with(ours).with(lines).init();
 }
 

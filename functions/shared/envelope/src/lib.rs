@@ -75,7 +75,10 @@ pub fn parse(body: &[u8]) -> Result<Notification, Unreadable> {
     if nests_too_deep(text.as_bytes()) {
         return Err(Unreadable::TooDeep);
     }
-    if text.trim_start().starts_with(|c| matches!(c, '[' | '"' | 'n' | 't' | 'f' | '-' | '0'..='9')) {
+    if text
+        .trim_start()
+        .starts_with(|c| matches!(c, '[' | '"' | 'n' | 't' | 'f' | '-' | '0'..='9'))
+    {
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| reason(&error, ""))?;
         return Err(Unreadable::Shape("it is not a JSON object".to_owned()));
     }
@@ -97,7 +100,9 @@ pub fn parse(body: &[u8]) -> Result<Notification, Unreadable> {
 }
 
 /// Whether two bodies carry the same `resource`: the same event may reach us twice in different envelopes (another
-/// subscription, another attempt), but what happened is in the resource. Bodies without one are compared as they are.
+/// subscription, another attempt), but what happened is in the resource.
+///
+/// Bodies without one are compared as they are.
 #[must_use]
 pub fn same_resource(one: &[u8], other: &[u8]) -> bool {
     one == other
@@ -117,11 +122,18 @@ fn event(event_type: &EventType, envelope: &wire::Envelope<'_>) -> Result<Event,
     }
     Ok(match event_type {
         EventType::GitPush => Event::Push(read::<wire::Push>(resource, "resource")?.into()),
-        EventType::PullRequestCreated | EventType::PullRequestMergeAttempted | EventType::PullRequestUpdated => {
+        EventType::PullRequestCreated
+        | EventType::PullRequestMergeAttempted
+        | EventType::PullRequestUpdated => {
             let pull_request = read::<wire::PullRequest>(resource, "resource")?;
-            Event::PullRequest(wire::change(event_type, envelope.message_text()), pull_request.into())
+            Event::PullRequest(
+                wire::change(event_type, envelope.message_text()),
+                pull_request.into(),
+            )
         }
-        EventType::PullRequestCommented => Event::Comment(read::<wire::CommentResource>(resource, "resource")?.into()),
+        EventType::PullRequestCommented => {
+            Event::Comment(read::<wire::CommentResource>(resource, "resource")?.into())
+        }
         EventType::Other(_) => Event::Other,
     })
 }
@@ -216,7 +228,10 @@ mod tests {
         assert_eq!(parse(b""), Err(Unreadable::Empty));
         assert_eq!(parse(b" \r\n"), Err(Unreadable::Empty));
         for body in ["null", "[]", "\"x\"", "0", "true", "-0"] {
-            assert!(matches!(parse(body.as_bytes()), Err(Unreadable::Shape(_))), "{body}");
+            assert!(
+                matches!(parse(body.as_bytes()), Err(Unreadable::Shape(_))),
+                "{body}"
+            );
         }
     }
 
@@ -242,7 +257,10 @@ mod tests {
         };
         assert!(parse(deep(100).as_bytes()).is_ok());
         assert_eq!(parse(deep(10_000).as_bytes()), Err(Unreadable::TooDeep));
-        assert_eq!(parse("[".repeat(1_000_000).as_bytes()), Err(Unreadable::TooDeep));
+        assert_eq!(
+            parse("[".repeat(1_000_000).as_bytes()),
+            Err(Unreadable::TooDeep)
+        );
     }
 
     #[test]
@@ -254,24 +272,37 @@ mod tests {
         let body = br#"{"eventType":"git.push","resource":{"pushId":12345678901234567890123}}"#;
         assert_eq!(
             parse(body),
-            Err(Unreadable::Shape("`resource.pushId` is not what it should be".to_owned()))
+            Err(Unreadable::Shape(
+                "`resource.pushId` is not what it should be".to_owned()
+            ))
         );
         let missing = parse(br#"{"eventType":"git.push"}"#);
-        assert_eq!(missing, Err(Unreadable::Shape("it has no `resource`".to_owned())));
+        assert_eq!(
+            missing,
+            Err(Unreadable::Shape("it has no `resource`".to_owned()))
+        );
     }
 
     #[test]
     fn p7_an_unknown_type_and_unknown_fields_are_understood_as_such() {
         let notification =
-            parse(br#"{"id":"a","eventType":"workitem.updated","resource":{"rev":2},"new":[1]}"#).unwrap();
-        assert_eq!(notification.event_type, EventType::Other("workitem.updated".to_owned()));
+            parse(br#"{"id":"a","eventType":"workitem.updated","resource":{"rev":2},"new":[1]}"#)
+                .unwrap();
+        assert_eq!(
+            notification.event_type,
+            EventType::Other("workitem.updated".to_owned())
+        );
         assert_eq!(notification.event, Event::Other);
     }
 
     #[test]
     fn dates_are_read_with_and_without_a_zone() {
         let expected: Timestamp = "2026-11-23T15:16:17.1234567Z".parse().unwrap();
-        for text in ["2026-11-23T15:16:17.1234567Z", "2026-11-23T15:16:17.1234567", "2026-11-23T16:16:17.1234567+01:00"] {
+        for text in [
+            "2026-11-23T15:16:17.1234567Z",
+            "2026-11-23T15:16:17.1234567",
+            "2026-11-23T16:16:17.1234567+01:00",
+        ] {
             assert_eq!(moment(text), Some(expected), "{text}");
         }
         assert_eq!(moment("yesterday"), None);

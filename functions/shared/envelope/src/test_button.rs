@@ -16,9 +16,12 @@ const EVENT_IDS: [&str; 4] = [
 
 /// Whether the Test button sent it.
 pub(crate) fn sent(envelope: &Envelope<'_>) -> bool {
-    envelope.account_id().is_some_and(|id| id.eq_ignore_ascii_case(ACCOUNT))
-        || envelope
-            .id
-            .as_deref()
-            .is_some_and(|id| EVENT_IDS.iter().any(|sample| id.eq_ignore_ascii_case(sample)))
+    envelope
+        .account_id()
+        .is_some_and(|id| id.eq_ignore_ascii_case(ACCOUNT))
+        || envelope.id.as_deref().is_some_and(|id| {
+            EVENT_IDS
+                .iter()
+                .any(|sample| id.eq_ignore_ascii_case(sample))
+        })
 }

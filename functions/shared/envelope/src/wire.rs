@@ -24,11 +24,19 @@ pub(crate) struct Envelope<'a> {
 
 impl Envelope<'_> {
     pub(crate) fn account_id(&self) -> Option<&str> {
-        self.resource_containers.as_ref()?.account.as_ref()?.id.as_deref()
+        self.resource_containers
+            .as_ref()?
+            .account
+            .as_ref()?
+            .id
+            .as_deref()
     }
 
     pub(crate) fn message_text(&self) -> &str {
-        self.message.as_ref().and_then(|message| message.text.as_deref()).unwrap_or_default()
+        self.message
+            .as_ref()
+            .and_then(|message| message.text.as_deref())
+            .unwrap_or_default()
     }
 }
 
@@ -82,7 +90,9 @@ struct Project {
 
 impl From<Repository> for event::Repository {
     fn from(wire: Repository) -> Self {
-        let (project_id, project_name) = wire.project.map_or((None, None), |project| (project.id, project.name));
+        let (project_id, project_name) = wire
+            .project
+            .map_or((None, None), |project| (project.id, project.name));
         Self {
             id: wire.id,
             name: wire.name,
@@ -113,12 +123,16 @@ struct RefUpdate {
 
 impl From<Push> for event::Push {
     fn from(wire: Push) -> Self {
-        let ref_updates = wire.ref_updates.unwrap_or_default().into_iter().map(|update| event::RefUpdate {
-            name: update.name.unwrap_or_default(),
-            old_object_id: update.old_object_id,
-            new_object_id: update.new_object_id,
-            forced: update.forced.unwrap_or_default(),
-        });
+        let ref_updates = wire
+            .ref_updates
+            .unwrap_or_default()
+            .into_iter()
+            .map(|update| event::RefUpdate {
+                name: update.name.unwrap_or_default(),
+                old_object_id: update.old_object_id,
+                new_object_id: update.new_object_id,
+                forced: update.forced.unwrap_or_default(),
+            });
         Self {
             pushed_by: name(wire.pushed_by),
             repository: wire.repository.map(Into::into),
@@ -160,9 +174,10 @@ struct Fork {
 
 impl From<PullRequest> for event::PullRequest {
     fn from(wire: PullRequest) -> Self {
-        let fork = wire
-            .fork_source
-            .map(|fork| fork.repository.map_or_else(event::Repository::default, Into::into));
+        let fork = wire.fork_source.map(|fork| {
+            fork.repository
+                .map_or_else(event::Repository::default, Into::into)
+        });
         Self {
             number: wire.pull_request_id,
             title: wire.title,
@@ -170,7 +185,9 @@ impl From<PullRequest> for event::PullRequest {
             is_draft: wire.is_draft.unwrap_or_default(),
             source_ref: wire.source_ref_name,
             target_ref: wire.target_ref_name,
-            source_commit: wire.last_merge_source_commit.and_then(|commit| commit.commit_id),
+            source_commit: wire
+                .last_merge_source_commit
+                .and_then(|commit| commit.commit_id),
             merge_commit: wire.last_merge_commit.and_then(|commit| commit.commit_id),
             merge_status: wire.merge_status,
             created_by: name(wire.created_by),
@@ -194,7 +211,10 @@ fn hint(message: &str) -> UpdateHint {
     const PHRASES: [(&str, UpdateHint); 11] = [
         ("updated the source branch", UpdateHint::SourceBranch),
         ("changed the reviewer list", UpdateHint::Reviewers),
-        ("has approved and left suggestions", UpdateHint::ApprovedWithSuggestions),
+        (
+            "has approved and left suggestions",
+            UpdateHint::ApprovedWithSuggestions,
+        ),
         ("approved pull request", UpdateHint::Approved),
         ("is waiting for the author", UpdateHint::WaitingForAuthor),
         ("rejected pull request", UpdateHint::Rejected),
@@ -247,10 +267,12 @@ impl From<CommentResource> for event::Comment {
     fn from(wire: CommentResource) -> Self {
         let comment = wire.comment.unwrap_or(wire.bare);
         let change = comment.change();
-        let linked = comment.pull_request_number().map(|number| event::PullRequest {
-            number: Some(number),
-            ..event::PullRequest::default()
-        });
+        let linked = comment
+            .pull_request_number()
+            .map(|number| event::PullRequest {
+                number: Some(number),
+                ..event::PullRequest::default()
+            });
         Self {
             id: comment.id,
             author: name(comment.author),
@@ -268,7 +290,9 @@ impl Comment {
         let differs = |date: &Option<String>| date.is_some() && date.as_deref() != published;
         if self.is_deleted == Some(true) {
             CommentChange::Deleted
-        } else if published.is_some() && (differs(&self.last_updated_date) || differs(&self.last_content_updated_date)) {
+        } else if published.is_some()
+            && (differs(&self.last_updated_date) || differs(&self.last_content_updated_date))
+        {
             CommentChange::Edited
         } else {
             CommentChange::Made
@@ -277,7 +301,14 @@ impl Comment {
 
     /// The number in `…/pullRequests/{number}/threads/…`. Read for showing; nothing named in a payload is ever fetched.
     fn pull_request_number(&self) -> Option<i64> {
-        let href = self.links.as_ref()?.itself.as_ref()?.href.as_deref()?.to_ascii_lowercase();
+        let href = self
+            .links
+            .as_ref()?
+            .itself
+            .as_ref()?
+            .href
+            .as_deref()?
+            .to_ascii_lowercase();
         let (_, after) = href.split_once("/pullrequests/")?;
         after.split('/').next()?.parse().ok()
     }

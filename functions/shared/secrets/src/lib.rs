@@ -1,4 +1,6 @@
-//! The two secrets of an integration in AWS Secrets Manager: the credential for Azure DevOps and the webhook password.
+//! The two secrets of an integration in AWS Secrets Manager: the credential for Azure DevOps and the webhook
+//! password.
+//!
 //! The function that faces the internet does not link this crate, and its role may read no secret.
 //!
 //! Names: `<prefix>/<integration>/personal-access-token` and `<prefix>/<integration>/webhook-password`, where the prefix is
@@ -93,13 +95,18 @@ impl Secrets {
     /// # Errors
     ///
     /// [`SecretsError::Unavailable`].
-    pub async fn keep_credential(&self, name: &IntegrationName, credential: &Credential) -> Result<(), SecretsError> {
+    pub async fn keep_credential(
+        &self,
+        name: &IntegrationName,
+        credential: &Credential,
+    ) -> Result<(), SecretsError> {
         let Credential::PersonalAccessToken(token) = credential;
         let stored = StoredCredential::PersonalAccessToken {
             token: token.expose().to_owned(),
         };
         let secret = self.secret(name, CREDENTIAL);
-        let json = serde_json::to_string(&stored).map_err(|_unlikely| SecretsError::Unreadable(secret.clone()))?;
+        let json = serde_json::to_string(&stored)
+            .map_err(|_unlikely| SecretsError::Unreadable(secret.clone()))?;
         self.keep(&secret, &json).await
     }
 
@@ -114,7 +121,8 @@ impl Secrets {
         let unreadable = || SecretsError::Unreadable(secret.clone());
         let StoredCredential::PersonalAccessToken { token } =
             serde_json::from_str(&value).map_err(|_may_show_it| unreadable())?;
-        let token = PersonalAccessToken::from_pasted(&SecretString::from(token)).map_err(|_form| unreadable())?;
+        let token = PersonalAccessToken::from_pasted(&SecretString::from(token))
+            .map_err(|_form| unreadable())?;
         Ok(Credential::PersonalAccessToken(token))
     }
 
@@ -123,8 +131,13 @@ impl Secrets {
     /// # Errors
     ///
     /// [`SecretsError::Unavailable`].
-    pub async fn keep_password(&self, name: &IntegrationName, password: &WebhookPassword) -> Result<(), SecretsError> {
-        self.keep(&self.secret(name, PASSWORD), password.expose()).await
+    pub async fn keep_password(
+        &self,
+        name: &IntegrationName,
+        password: &WebhookPassword,
+    ) -> Result<(), SecretsError> {
+        self.keep(&self.secret(name, PASSWORD), password.expose())
+            .await
     }
 
     /// The webhook password of an integration.
@@ -133,7 +146,9 @@ impl Secrets {
     ///
     /// [`SecretsError`].
     pub async fn password(&self, name: &IntegrationName) -> Result<WebhookPassword, SecretsError> {
-        Ok(WebhookPassword::new(self.read(&self.secret(name, PASSWORD)).await?))
+        Ok(WebhookPassword::new(
+            self.read(&self.secret(name, PASSWORD)).await?,
+        ))
     }
 
     /// Removes both secrets of an integration; says how many of them were still there. Doing it again is no error.
@@ -152,7 +167,11 @@ impl Secrets {
             match delete.send().await {
                 Ok(_) => removed += 1,
                 // Not there, or scheduled for deletion already.
-                Err(error) if matches!(code(&error), Some("ResourceNotFoundException" | "InvalidRequestException")) => {}
+                Err(error)
+                    if matches!(
+                        code(&error),
+                        Some("ResourceNotFoundException" | "InvalidRequestException")
+                    ) => {}
                 Err(error) => return Err(unavailable("remove a secret", error)),
             }
         }
@@ -161,11 +180,21 @@ impl Secrets {
 
     /// Creates a secret, or writes a new value to one that exists; one that is scheduled for deletion is restored first.
     async fn keep(&self, secret: &str, value: &str) -> Result<(), SecretsError> {
-        let created = self.client.create_secret().name(secret).secret_string(value).send().await;
+        let created = self
+            .client
+            .create_secret()
+            .name(secret)
+            .secret_string(value)
+            .send()
+            .await;
         match created {
             Ok(_) => return Ok(()),
             // AWS answers InvalidRequestException for a name that is scheduled for deletion.
-            Err(error) if matches!(code(&error), Some("ResourceExistsException" | "InvalidRequestException")) => {}
+            Err(error)
+                if matches!(
+                    code(&error),
+                    Some("ResourceExistsException" | "InvalidRequestException")
+                ) => {}
             Err(error) => return Err(unavailable("create a secret", error)),
         }
         match self.write(secret, value).await {
@@ -175,21 +204,45 @@ impl Secrets {
         }
         let restored = self.client.restore_secret().secret_id(secret).send().await;
         restored.map_err(|error| unavailable("restore a secret", error))?;
-        self.write(secret, value).await.map_err(|error| unavailable("write a secret", error))
+        self.write(secret, value)
+            .await
+            .map_err(|error| unavailable("write a secret", error))
     }
 
     async fn write(
         &self,
         secret: &str,
         value: &str,
-    ) -> Result<(), SdkError<aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError>> {
-        self.client.put_secret_value().secret_id(secret).secret_string(value).send().await.map(|_| ())
+    ) -> Result<
+        (),
+        SdkError<aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError>,
+    > {
+        self.client
+            .put_secret_value()
+            .secret_id(secret)
+            .secret_string(value)
+            .send()
+            .await
+            .map(|_| ())
     }
 
     async fn read(&self, secret: &str) -> Result<String, SecretsError> {
-        match self.client.get_secret_value().secret_id(secret).send().await {
-            Ok(answer) => answer.secret_string.ok_or_else(|| SecretsError::Unreadable(secret.to_owned())),
-            Err(error) if matches!(code(&error), Some("ResourceNotFoundException" | "InvalidRequestException")) => {
+        match self
+            .client
+            .get_secret_value()
+            .secret_id(secret)
+            .send()
+            .await
+        {
+            Ok(answer) => answer
+                .secret_string
+                .ok_or_else(|| SecretsError::Unreadable(secret.to_owned())),
+            Err(error)
+                if matches!(
+                    code(&error),
+                    Some("ResourceNotFoundException" | "InvalidRequestException")
+                ) =>
+            {
                 Err(SecretsError::Missing(secret.to_owned()))
             }
             Err(error) => Err(unavailable("read a secret", error)),
@@ -202,7 +255,9 @@ impl Secrets {
 }
 
 fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&str> {
-    error.as_service_error().and_then(ProvideErrorMetadata::code)
+    error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code)
 }
 
 fn unavailable<E>(doing: &'static str, error: SdkError<E>) -> SecretsError
@@ -224,6 +279,10 @@ mod tests {
         let (one, two) = (generate_password().unwrap(), generate_password().unwrap());
         assert_ne!(one.expose(), two.expose());
         assert_eq!(one.expose().len(), 43);
-        assert!(one.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
+        assert!(
+            one.expose()
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        );
     }
 }

@@ -57,7 +57,10 @@ fn deflate(body: &[u8], out: &mut Vec<u8>) -> Option<()> {
     out.reserve(body.len() / 2 + 256);
     loop {
         let read = usize::try_from(zlib.total_in()).ok()?;
-        match zlib.compress_vec(&body[read..], out, FlushCompress::Finish).ok()? {
+        match zlib
+            .compress_vec(&body[read..], out, FlushCompress::Finish)
+            .ok()?
+        {
             Status::StreamEnd => return Some(()),
             Status::Ok | Status::BufError => out.reserve(out.capacity().max(256)),
         }
@@ -99,7 +102,12 @@ mod tests {
     fn a_usual_body_shrinks_to_a_fraction() {
         let body = br#"{"subscriptionId":"3b6e6c4e-58ae-4a85-b1a1-2c5d1f0f2a11","notificationId":7,"eventType":"git.push","resource":{"refUpdates":[{"name":"refs/heads/main"}]},"resourceVersion":"1.0"}"#;
         let stored = encode(body);
-        assert!(stored.len() < body.len() / 2, "{} of {}", stored.len(), body.len());
+        assert!(
+            stored.len() < body.len() / 2,
+            "{} of {}",
+            stored.len(),
+            body.len()
+        );
         assert_eq!(decode(&stored, MOST).unwrap(), body);
     }
 

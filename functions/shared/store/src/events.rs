@@ -2,10 +2,11 @@
 
 use aws_sdk_dynamodb::{
     error::SdkError,
-    operation::{
-        put_item::PutItemError, transact_write_items::TransactWriteItemsError,
+    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
+    types::{
+        AttributeValue, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
+        TransactWriteItem,
     },
-    types::{AttributeValue, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
 };
 use domain::IntegrationName;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -148,7 +149,10 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Unavailable`] where it may or may not be stored: the same call again is safe.
-    pub async fn record_delivery(&self, delivery: &NewDelivery<'_>) -> Result<Recorded, StoreError> {
+    pub async fn record_delivery(
+        &self,
+        delivery: &NewDelivery<'_>,
+    ) -> Result<Recorded, StoreError> {
         let sha256 = Sha256::digest(delivery.body);
         let kept = match delivery.kind {
             DeliveryKind::Oversize => &delivery.body[..delivery.body.len().min(OVERSIZE_HEAD)],
@@ -177,7 +181,9 @@ impl Store {
         if !in_parts {
             item.body = Some(ByteBuf::from(stored));
             let existing = self.put_new(to_item(&item)?).await?;
-            return existing.map_or(Ok(Recorded::New), |existing| compare(existing, delivery.body));
+            return existing.map_or(Ok(Recorded::New), |existing| {
+                compare(existing, delivery.body)
+            });
         }
         let chunks: Vec<&[u8]> = stored.chunks(MOST_IN_ITEM).collect();
         item.parts = Some(chunks.len());
@@ -191,7 +197,9 @@ impl Store {
             })?);
         }
         let existing = self.put_new_together(items).await?;
-        existing.map_or(Ok(Recorded::New), |existing| compare(existing, delivery.body))
+        existing.map_or(Ok(Recorded::New), |existing| {
+            compare(existing, delivery.body)
+        })
     }
 
     /// Writes an item if its keys are free; gives the item that has them where they are not.
@@ -205,7 +213,9 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match put.send().await {
             Ok(_) => Ok(None),
-            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
+            Err(SdkError::ServiceError(error))
+                if error.err().is_conditional_check_failed_exception() =>
+            {
                 let PutItemError::ConditionalCheckFailedException(failed) = error.into_err() else {
                     return Ok(Some(Item::new()));
                 };
@@ -219,20 +229,31 @@ impl Store {
     async fn put_new_together(&self, items: Vec<Item>) -> Result<Option<Item>, StoreError> {
         let mut writes = Vec::with_capacity(items.len());
         for (number, item) in items.into_iter().enumerate() {
-            let put = Put::builder().table_name(&self.tables.events).set_item(Some(item));
+            let put = Put::builder()
+                .table_name(&self.tables.events)
+                .set_item(Some(item));
             let put = if number == 0 {
                 put.condition_expression(IS_NEW)
-                    .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+                    .return_values_on_condition_check_failure(
+                        ReturnValuesOnConditionCheckFailure::AllOld,
+                    )
             } else {
                 put
             };
-            let put = put.build().map_err(|error| StoreError::Unreadable(error.to_string()))?;
+            let put = put
+                .build()
+                .map_err(|error| StoreError::Unreadable(error.to_string()))?;
             writes.push(TransactWriteItem::builder().put(put).build());
         }
         let mut tried = 0;
         loop {
             tried += 1;
-            let sent = self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await;
+            let sent = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(writes.clone()))
+                .send()
+                .await;
             let Err(error) = sent else { return Ok(None) };
             match cancellation(&error) {
                 Some(Cancelled::Exists(item)) => return Ok(Some(item)),
@@ -255,9 +276,17 @@ impl Store {
         day: Date,
         until: Timestamp,
     ) -> Result<Vec<DeliveryHead>, StoreError> {
-        let shards = stream::iter(0..keys::SHARDS).map(|shard| self.heads_of_shard(integration, day, shard));
-        let heads: Vec<Vec<DeliveryHead>> = shards.buffer_unordered(usize::from(keys::SHARDS)).try_collect().await?;
-        Ok(heads.into_iter().flatten().filter(|head| head.received <= until).collect())
+        let shards =
+            stream::iter(0..keys::SHARDS).map(|shard| self.heads_of_shard(integration, day, shard));
+        let heads: Vec<Vec<DeliveryHead>> = shards
+            .buffer_unordered(usize::from(keys::SHARDS))
+            .try_collect()
+            .await?;
+        Ok(heads
+            .into_iter()
+            .flatten()
+            .filter(|head| head.received <= until)
+            .collect())
     }
 
     async fn heads_of_shard(
@@ -271,7 +300,10 @@ impl Store {
             .query()
             .table_name(&self.tables.events)
             .key_condition_expression("pk = :partition")
-            .expression_attribute_values(":partition", AttributeValue::S(keys::partition(integration, day, shard)))
+            .expression_attribute_values(
+                ":partition",
+                AttributeValue::S(keys::partition(integration, day, shard)),
+            )
             .filter_expression(WITH_RECEIPT)
             .projection_expression(HEAD)
             .into_paginator()
@@ -280,7 +312,10 @@ impl Store {
             .collect::<Result<Vec<Item>, _>>()
             .await;
         let items = pages.map_err(|error| StoreError::from_sdk("list deliveries", error))?;
-        items.into_iter().map(|item| from_item::<HeadItem>(item)?.try_into()).collect()
+        items
+            .into_iter()
+            .map(|item| from_item::<HeadItem>(item)?.try_into())
+            .collect()
     }
 
     /// Deliveries whole, in the order asked for; what is gone in the meantime is left out.
@@ -304,13 +339,21 @@ impl Store {
                     .send()
                     .await
                     .map_err(|error| StoreError::from_sdk("read deliveries", error))?;
-                for item in answer.responses.unwrap_or_default().remove(&self.tables.events).unwrap_or_default() {
+                for item in answer
+                    .responses
+                    .unwrap_or_default()
+                    .remove(&self.tables.events)
+                    .unwrap_or_default()
+                {
                     if let Some(id) = id_of(&item) {
                         found.insert(id, item);
                     }
                 }
                 let mut left = answer.unprocessed_keys.unwrap_or_default();
-                wanted = left.remove(&self.tables.events).map(|left| left.keys).unwrap_or_default();
+                wanted = left
+                    .remove(&self.tables.events)
+                    .map(|left| left.keys)
+                    .unwrap_or_default();
             }
         }
         let mut deliveries = Vec::with_capacity(ids.len());
@@ -354,7 +397,9 @@ impl Store {
         };
         Ok(Delivery {
             size: item.size.unwrap_or(body.len()),
-            sha256: item.sha256.and_then(|digest| digest.as_slice().try_into().ok()),
+            sha256: item
+                .sha256
+                .and_then(|digest| digest.as_slice().try_into().ok()),
             reason,
             head,
             body,
@@ -373,7 +418,9 @@ impl Store {
                 .send()
                 .await
                 .map_err(|error| StoreError::from_sdk("read a part of a delivery", error))?;
-            let item = answer.item.ok_or_else(|| StoreError::Unreadable(format!("part {number} is missing")))?;
+            let item = answer
+                .item
+                .ok_or_else(|| StoreError::Unreadable(format!("part {number} is missing")))?;
             stored.extend_from_slice(&from_item::<PartItem>(item)?.body);
         }
         Ok(stored)
@@ -387,7 +434,9 @@ enum Cancelled {
 
 /// Why a transaction was cancelled: the first item is the delivery's own, the only one with a condition.
 fn cancellation(error: &SdkError<TransactWriteItemsError>) -> Option<Cancelled> {
-    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
+        error.as_service_error()
+    else {
         return None;
     };
     let reasons = cancelled.cancellation_reasons();
@@ -396,7 +445,9 @@ fn cancellation(error: &SdkError<TransactWriteItemsError>) -> Option<Cancelled> 
     {
         return Some(Cancelled::Exists(first.item.clone().unwrap_or_default()));
     }
-    let conflict = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict"));
+    let conflict = reasons
+        .iter()
+        .any(|reason| reason.code() == Some("TransactionConflict"));
     conflict.then_some(Cancelled::Conflict)
 }
 
@@ -405,7 +456,11 @@ fn compare(existing: Item, received: &[u8]) -> Result<Recorded, StoreError> {
     let existing: DeliveryItem = from_item(existing)?;
     if let Some(sha256) = existing.sha256 {
         let same = sha256.as_slice() == Sha256::digest(received).as_slice();
-        return Ok(if same { Recorded::Again } else { Recorded::Other(None) });
+        return Ok(if same {
+            Recorded::Again
+        } else {
+            Recorded::Other(None)
+        });
     }
     let stored = existing.body.unwrap_or_default();
     Ok(match body::decode(&stored, LARGEST_BODY) {
@@ -419,8 +474,8 @@ impl TryFrom<HeadItem> for DeliveryHead {
     type Error = StoreError;
 
     fn try_from(item: HeadItem) -> Result<Self, Self::Error> {
-        let received =
-            Timestamp::from_microsecond(item.received).map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        let received = Timestamp::from_microsecond(item.received)
+            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
         Ok(Self {
             id: DeliveryId::stored(item.pk, item.sk),
             kind: item.kind,
@@ -431,7 +486,10 @@ impl TryFrom<HeadItem> for DeliveryHead {
 
 fn key(id: &DeliveryId) -> Item {
     Item::from([
-        (PARTITION.to_owned(), AttributeValue::S(id.partition().to_owned())),
+        (
+            PARTITION.to_owned(),
+            AttributeValue::S(id.partition().to_owned()),
+        ),
         (SORT.to_owned(), AttributeValue::S(id.sort().to_owned())),
     ])
 }

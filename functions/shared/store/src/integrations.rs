@@ -5,7 +5,10 @@ use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, update_item::UpdateItemError},
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
-use domain::{Connection, Integration, IntegrationName, Organization, OrganizationName, PasswordDigest, Status};
+use domain::{
+    Connection, Integration, IntegrationName, Organization, OrganizationName, PasswordDigest,
+    Status,
+};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -23,17 +26,19 @@ const CLAIM: SignedDuration = SignedDuration::from_mins(2);
 const TOMBSTONE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 const MAY_CLAIM: &str = "attribute_not_exists(pk) OR (#status IN (:pending, :unlinked) AND (attribute_not_exists(claimed_until) OR claimed_until < :now))";
-const CLAIM_IT: &str = "SET #status = if_not_exists(#status, :pending), claim = :claim, claimed_until = :until, directory = :directory, organization = if_not_exists(organization, :organization), organization_url = if_not_exists(organization_url, :url), created_at = if_not_exists(created_at, :now), updated_at = :now";
+const CLAIM_IT: &str = "SET #status = if_not_exists(#status, :pending), claim = :claim, claimed_until = :until, directory = :directory, organization = if_not_exists(organization, :organization), organization_url = if_not_exists(organization_url, :url), name_since = if_not_exists(name_since, :now), created_at = if_not_exists(created_at, :now), updated_at = :now";
 const IS_CLAIMED: &str = "claim = :claim";
 const IS_CLAIMED_AND_PENDING: &str = "claim = :claim AND #status = :pending";
-const MAY_UNLINK: &str =
-    "#status IN (:active, :unlinking) OR (#status IN (:pending, :unlinked) AND claimed_until < :now)";
-const UNLINK_IT: &str = "SET #status = :unlinking, updated_at = :now REMOVE claim, claimed_until, expires";
+const MAY_UNLINK: &str = "#status IN (:active, :unlinking) OR (#status IN (:pending, :unlinked) AND claimed_until < :now)";
+const UNLINK_IT: &str =
+    "SET #status = :unlinking, updated_at = :now REMOVE claim, claimed_until, expires";
 const IS_UNLINKING: &str = "#status = :unlinking";
 const BURY_IT: &str = "SET #status = :unlinked, updated_at = :now, expires = :expires REMOVE description, labels, token_expires_on, connected_as, checked_at, connection_failure";
 const IS_ACTIVE: &str = "#status = :active";
-const NOTE_CONNECTION: &str = "SET connected_as = :who, checked_at = :now, updated_at = :now, connection_failure = :failure";
-const NOTE_CONNECTED: &str = "SET connected_as = :who, checked_at = :now, updated_at = :now REMOVE connection_failure";
+const NOTE_CONNECTION: &str =
+    "SET connected_as = :who, checked_at = :now, updated_at = :now, connection_failure = :failure";
+const NOTE_CONNECTED: &str =
+    "SET connected_as = :who, checked_at = :now, updated_at = :now REMOVE connection_failure";
 
 /// What a delivery is authenticated against, and nothing more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +64,10 @@ pub struct Claim<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claimed {
     /// It is ours for two minutes.
-    Yes,
+    Yes {
+        /// When the name was first set up.
+        name_since: Timestamp,
+    },
     /// It belongs to an integration in this state.
     Taken(Status),
     /// Somebody else is setting it up right now.
@@ -118,6 +126,7 @@ struct IntegrationItem {
     checked_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     connection_failure: Option<String>,
+    name_since: Timestamp,
     created_at: Timestamp,
     updated_at: Timestamp,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -129,6 +138,11 @@ struct DigestItem {
     sha256: ByteBuf,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ends: Option<Timestamp>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ClaimedItem {
+    name_since: Timestamp,
 }
 
 #[derive(Debug, Deserialize)]
@@ -146,13 +160,20 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`] where it cannot be read, which must not look like a wrong password.
-    pub async fn webhook_record(&self, name: &IntegrationName) -> Result<Option<WebhookRecord>, StoreError> {
+    pub async fn webhook_record(
+        &self,
+        name: &IntegrationName,
+    ) -> Result<Option<WebhookRecord>, StoreError> {
         let item = self.read(name, Some("#status, digests")).await?;
         let Some(item) = item else { return Ok(None) };
         let item: WebhookItem = from_item(item)?;
         Ok(Some(WebhookRecord {
             status: item.status,
-            digests: item.digests.into_iter().map(PasswordDigest::try_from).collect::<Result<_, _>>()?,
+            digests: item
+                .digests
+                .into_iter()
+                .map(PasswordDigest::try_from)
+                .collect::<Result<_, _>>()?,
         }))
     }
 
@@ -161,12 +182,20 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`] where it cannot be read.
-    pub async fn integration(&self, name: &IntegrationName) -> Result<Option<Integration>, StoreError> {
+    pub async fn integration(
+        &self,
+        name: &IntegrationName,
+    ) -> Result<Option<Integration>, StoreError> {
         let item = self.read(name, None).await?;
-        item.map(|item| from_item::<IntegrationItem>(item)?.try_into()).transpose()
+        item.map(|item| from_item::<IntegrationItem>(item)?.try_into())
+            .transpose()
     }
 
-    async fn read(&self, name: &IntegrationName, projection: Option<&str>) -> Result<Option<Item>, StoreError> {
+    async fn read(
+        &self,
+        name: &IntegrationName,
+        projection: Option<&str>,
+    ) -> Result<Option<Item>, StoreError> {
         let mut get = self
             .client
             .get_item()
@@ -174,10 +203,41 @@ impl Store {
             .set_key(Some(key(name)))
             .consistent_read(true);
         if let Some(projection) = projection {
-            get = get.projection_expression(projection).expression_attribute_names("#status", "status");
+            get = get
+                .projection_expression(projection)
+                .expression_attribute_names("#status", "status");
         }
-        let answer = get.send().await.map_err(|error| StoreError::from_sdk("read an integration", error))?;
+        let answer = get
+            .send()
+            .await
+            .map_err(|error| StoreError::from_sdk("read an integration", error))?;
         Ok(answer.item)
+    }
+
+    /// One integration or tombstone out of the index that lists all: without anything that authenticates, and a moment
+    /// behind.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where it cannot be read.
+    pub async fn listed_integration(
+        &self,
+        name: &IntegrationName,
+    ) -> Result<Option<Integration>, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.tables.integrations)
+            .index_name(DIRECTORY)
+            .key_condition_expression("directory = :directory AND pk = :name")
+            .expression_attribute_values(":directory", text(INTEGRATION))
+            .expression_attribute_values(":name", text(name.as_str()))
+            .send()
+            .await
+            .map_err(|error| StoreError::from_sdk("look an integration up", error))?;
+        let item = answer.items.unwrap_or_default().pop();
+        item.map(|item| from_item::<IntegrationItem>(item)?.try_into())
+            .transpose()
     }
 
     /// A page of all integrations, by name.
@@ -185,10 +245,17 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`] where they cannot be read.
-    pub async fn integrations(&self, after: Option<&IntegrationName>, most: i32) -> Result<DirectoryPage, StoreError> {
+    pub async fn integrations(
+        &self,
+        after: Option<&IntegrationName>,
+        most: i32,
+    ) -> Result<DirectoryPage, StoreError> {
         let start = after.map(|name| {
             let mut start = key(name);
-            start.insert(DIRECTORY.to_owned(), AttributeValue::S(INTEGRATION.to_owned()));
+            start.insert(
+                DIRECTORY.to_owned(),
+                AttributeValue::S(INTEGRATION.to_owned()),
+            );
             start
         });
         let answer = self
@@ -230,9 +297,15 @@ impl Store {
             .expression_attribute_values(":directory", text(INTEGRATION))
             .expression_attribute_values(":organization", text(claim.organization.name().as_str()))
             .expression_attribute_values(":url", text(claim.organization.url()))
-            .expression_attribute_values(":now", moment(now));
+            .expression_attribute_values(":now", moment(now))
+            .return_values(ReturnValue::AllNew);
         match update.send().await {
-            Ok(_) => Ok(Claimed::Yes),
+            Ok(answer) => {
+                let item: ClaimedItem = from_item(answer.attributes.unwrap_or_default())?;
+                Ok(Claimed::Yes {
+                    name_since: item.name_since,
+                })
+            }
             Err(error) => {
                 let existing: WebhookItem = from_item(existing("claim a name", error)?)?;
                 Ok(match existing.status {
@@ -254,7 +327,10 @@ impl Store {
         password: &PasswordDigest,
         nonce: &str,
     ) -> Result<Activated, StoreError> {
-        let mut item = to_item(&IntegrationItem::new(integration, std::slice::from_ref(password)))?;
+        let mut item = to_item(&IntegrationItem::new(
+            integration,
+            std::slice::from_ref(password),
+        ))?;
         // Kept, so that the same write again after a lost answer meets its own claim.
         item.insert("claim".to_owned(), text(nonce));
         let put = self
@@ -266,7 +342,12 @@ impl Store {
             .expression_attribute_values(":claim", text(nonce));
         match put.send().await {
             Ok(_) => Ok(Activated::Yes),
-            Err(error) if matches!(error.as_service_error(), Some(PutItemError::ConditionalCheckFailedException(_))) => {
+            Err(error)
+                if matches!(
+                    error.as_service_error(),
+                    Some(PutItemError::ConditionalCheckFailedException(_))
+                ) =>
+            {
                 Ok(Activated::ClaimLost)
             }
             Err(error) => Err(StoreError::from_sdk("activate an integration", error)),
@@ -290,7 +371,9 @@ impl Store {
             .expression_attribute_values(":pending", status(Status::Pending));
         match delete.send().await {
             Ok(_) => return Ok(()),
-            Err(error) if !is_condition(&error) => return Err(StoreError::from_sdk("give up a claim", error)),
+            Err(error) if !is_condition(&error) => {
+                return Err(StoreError::from_sdk("give up a claim", error));
+            }
             Err(_not_pending) => {}
         }
         let release = self
@@ -302,7 +385,9 @@ impl Store {
             .condition_expression("claim = :claim AND attribute_exists(claimed_until)")
             .expression_attribute_values(":claim", text(nonce));
         match release.send().await {
-            Err(error) if !is_condition(&error) => Err(StoreError::from_sdk("give up a claim", error)),
+            Err(error) if !is_condition(&error) => {
+                Err(StoreError::from_sdk("give up a claim", error))
+            }
             _ => Ok(()),
         }
     }
@@ -312,8 +397,16 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`] where that could not be written.
-    pub async fn record_connection(&self, name: &IntegrationName, connection: &Connection) -> Result<bool, StoreError> {
-        let expression = if connection.failure.is_some() { NOTE_CONNECTION } else { NOTE_CONNECTED };
+    pub async fn record_connection(
+        &self,
+        name: &IntegrationName,
+        connection: &Connection,
+    ) -> Result<bool, StoreError> {
+        let expression = if connection.failure.is_some() {
+            NOTE_CONNECTION
+        } else {
+            NOTE_CONNECTED
+        };
         let mut update = self
             .update(name, expression, IS_ACTIVE)
             .expression_attribute_values(":active", status(Status::Active))
@@ -334,7 +427,11 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`] where that could not be written.
-    pub async fn begin_unlink(&self, name: &IntegrationName, now: Timestamp) -> Result<Begun, StoreError> {
+    pub async fn begin_unlink(
+        &self,
+        name: &IntegrationName,
+        now: Timestamp,
+    ) -> Result<Begun, StoreError> {
         let update = self
             .update(name, UNLINK_IT, MAY_UNLINK)
             .expression_attribute_values(":active", status(Status::Active))
@@ -353,10 +450,14 @@ impl Store {
                 if item.contains_key("claimed_until") {
                     return Ok(Begun::Busy);
                 }
-                return Ok(Begun::Already(Box::new(from_item::<IntegrationItem>(item)?.try_into()?)));
+                return Ok(Begun::Already(Box::new(
+                    from_item::<IntegrationItem>(item)?.try_into()?,
+                )));
             }
         };
-        Ok(Begun::Yes(Box::new(from_item::<IntegrationItem>(item)?.try_into()?)))
+        Ok(Begun::Yes(Box::new(
+            from_item::<IntegrationItem>(item)?.try_into()?,
+        )))
     }
 
     /// Finishes unlinking: what is left is a tombstone with the password's digests, for 90 days. Doing it twice is no error.
@@ -364,15 +465,24 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`] where that could not be written.
-    pub async fn finish_unlink(&self, name: &IntegrationName, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn finish_unlink(
+        &self,
+        name: &IntegrationName,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let update = self
             .update(name, BURY_IT, IS_UNLINKING)
             .expression_attribute_values(":unlinking", status(Status::Unlinking))
             .expression_attribute_values(":unlinked", status(Status::Unlinked))
             .expression_attribute_values(":now", moment(now))
-            .expression_attribute_values(":expires", AttributeValue::N((now + TOMBSTONE).as_second().to_string()));
+            .expression_attribute_values(
+                ":expires",
+                AttributeValue::N((now + TOMBSTONE).as_second().to_string()),
+            );
         match update.send().await {
-            Err(error) if !is_condition(&error) => Err(StoreError::from_sdk("finish unlinking", error)),
+            Err(error) if !is_condition(&error) => {
+                Err(StoreError::from_sdk("finish unlinking", error))
+            }
             _ => Ok(()),
         }
     }
@@ -398,8 +508,11 @@ impl Store {
 /// The item that stood in the way of a condition; empty where there was none.
 fn existing(doing: &'static str, error: SdkError<UpdateItemError>) -> Result<Item, StoreError> {
     match error {
-        SdkError::ServiceError(service) if service.err().is_conditional_check_failed_exception() => {
-            let UpdateItemError::ConditionalCheckFailedException(failed) = service.into_err() else {
+        SdkError::ServiceError(service)
+            if service.err().is_conditional_check_failed_exception() =>
+        {
+            let UpdateItemError::ConditionalCheckFailedException(failed) = service.into_err()
+            else {
                 return Ok(Item::new());
             };
             Ok(failed.item.unwrap_or_default())
@@ -409,7 +522,8 @@ fn existing(doing: &'static str, error: SdkError<UpdateItemError>) -> Result<Ite
 }
 
 fn is_condition<E: aws_sdk_dynamodb::error::ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    error.as_service_error().and_then(|error| error.code()) == Some("ConditionalCheckFailedException")
+    error.as_service_error().and_then(|error| error.code())
+        == Some("ConditionalCheckFailedException")
 }
 
 fn key(name: &IntegrationName) -> Item {
@@ -435,9 +549,14 @@ fn moment(moment: Timestamp) -> AttributeValue {
 impl IntegrationItem {
     fn new(integration: &Integration, digests: &[PasswordDigest]) -> Self {
         let connection = integration.connection.clone();
-        let (connected_as, checked_at, connection_failure) = connection.map_or((None, None, None), |connection| {
-            (Some(connection.connected_as), Some(connection.checked_at), connection.failure)
-        });
+        let (connected_as, checked_at, connection_failure) =
+            connection.map_or((None, None, None), |connection| {
+                (
+                    Some(connection.connected_as),
+                    Some(connection.checked_at),
+                    connection.failure,
+                )
+            });
         Self {
             pk: integration.name.clone(),
             sk: INTEGRATION.to_owned(),
@@ -451,6 +570,7 @@ impl IntegrationItem {
             connected_as,
             checked_at,
             connection_failure,
+            name_since: integration.name_since,
             created_at: integration.created_at,
             updated_at: integration.updated_at,
             digests: digests
@@ -468,10 +588,11 @@ impl TryFrom<IntegrationItem> for Integration {
     type Error = StoreError;
 
     fn try_from(item: IntegrationItem) -> Result<Self, Self::Error> {
-        let name: OrganizationName = item
-            .organization
-            .parse()
-            .map_err(|error: domain::organization::InvalidOrganization| StoreError::Unreadable(error.to_string()))?;
+        let name: OrganizationName = item.organization.parse().map_err(
+            |error: domain::organization::InvalidOrganization| {
+                StoreError::Unreadable(error.to_string())
+            },
+        )?;
         let connection = match (item.connected_as, item.checked_at) {
             (Some(connected_as), Some(checked_at)) => Some(Connection {
                 connected_as,
@@ -480,7 +601,11 @@ impl TryFrom<IntegrationItem> for Integration {
             }),
             _ => None,
         };
-        let base = item.organization_url.strip_suffix(name.as_str()).unwrap_or_default().to_owned();
+        let base = item
+            .organization_url
+            .strip_suffix(name.as_str())
+            .unwrap_or_default()
+            .to_owned();
         Ok(Self {
             name: item.pk,
             organization: Organization::new(&base, name),
@@ -489,6 +614,7 @@ impl TryFrom<IntegrationItem> for Integration {
             labels: item.labels,
             token_expires_on: item.token_expires_on,
             connection,
+            name_since: item.name_since,
             created_at: item.created_at,
             updated_at: item.updated_at,
         })
@@ -501,7 +627,9 @@ impl TryFrom<DigestItem> for PasswordDigest {
     fn try_from(item: DigestItem) -> Result<Self, Self::Error> {
         let sha256 = item.sha256.as_slice().try_into();
         Ok(Self {
-            sha256: sha256.map_err(|_length| StoreError::Unreadable("a digest is not 32 bytes long".to_owned()))?,
+            sha256: sha256.map_err(|_length| {
+                StoreError::Unreadable("a digest is not 32 bytes long".to_owned())
+            })?,
             ends: item.ends,
         })
     }

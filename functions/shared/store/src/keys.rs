@@ -69,9 +69,9 @@ impl DeliveryId {
             Some(id) if !is_nothing(id) => hex_digest(id.as_bytes()),
             _ => hex_digest(body),
         };
-        let created = identity
-            .created_date
-            .filter(|created| received.duration_since(*created) <= OLDEST && created.duration_since(received) <= AHEAD);
+        let created = identity.created_date.filter(|created| {
+            received.duration_since(*created) <= OLDEST && created.duration_since(received) <= AHEAD
+        });
         let Some(created) = created else {
             return Self::of_bytes(integration, body, received);
         };
@@ -136,7 +136,11 @@ impl DeliveryId {
     /// The event type, where the sort key has it in clear.
     #[must_use]
     pub fn event_type(&self) -> Option<&str> {
-        let event_type = self.sort.strip_prefix(|first: char| first.is_ascii_digit())?.split('#').nth(1)?;
+        let event_type = self
+            .sort
+            .strip_prefix(|first: char| first.is_ascii_digit())?
+            .split('#')
+            .nth(1)?;
         (!is_hex_digest(event_type)).then_some(event_type)
     }
 
@@ -195,11 +199,15 @@ impl FromStr for DeliveryId {
     type Err = InvalidDeliveryId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_base64| InvalidDeliveryId)?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_base64| InvalidDeliveryId)?;
         let keys = String::from_utf8(bytes).map_err(|_utf8| InvalidDeliveryId)?;
         let (partition, sort) = keys.split_once('\n').ok_or(InvalidDeliveryId)?;
         let mut parts = partition.split('#');
-        let (Some(name), Some(day), Some(shard), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let (Some(name), Some(day), Some(shard), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(InvalidDeliveryId);
         };
         let in_order = name.parse::<IntegrationName>().is_ok()
@@ -222,7 +230,9 @@ impl FromStr for DeliveryId {
 
 fn is_plain_event_type(text: &str) -> bool {
     (1..=LONGEST_EVENT_TYPE).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
         && !is_hex_digest(text)
 }
 
@@ -252,10 +262,12 @@ fn hex_digest(bytes: &[u8]) -> String {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -297,14 +309,30 @@ mod tests {
 
     #[test]
     fn a_date_that_is_absent_or_off_gives_way_to_the_day_of_receipt() {
-        for created in [None, Some("2026-11-21T11:59:59Z"), Some("2026-11-23T12:10:01Z"), Some("0001-01-01T00:00:00Z")] {
+        for created in [
+            None,
+            Some("2026-11-21T11:59:59Z"),
+            Some("2026-11-23T12:10:01Z"),
+            Some("0001-01-01T00:00:00Z"),
+        ] {
             let id = id(created, "git.push", Some(GUID));
-            assert!(id.partition().starts_with("acme#2026-11-23#"), "{created:?}");
-            assert!(id.sort().starts_with('~') && id.sort().len() == 65, "{created:?}");
+            assert!(
+                id.partition().starts_with("acme#2026-11-23#"),
+                "{created:?}"
+            );
+            assert!(
+                id.sort().starts_with('~') && id.sort().len() == 65,
+                "{created:?}"
+            );
             assert_eq!(id.event_type(), None);
         }
         for created in ["2026-11-21T12:00:00Z", "2026-11-23T12:10:00Z"] {
-            assert!(id(Some(created), "git.push", Some(GUID)).sort().starts_with("2026"), "{created}");
+            assert!(
+                id(Some(created), "git.push", Some(GUID))
+                    .sort()
+                    .starts_with("2026"),
+                "{created}"
+            );
         }
     }
 
@@ -312,9 +340,20 @@ mod tests {
     fn p8_components_outside_their_grammar_are_replaced_by_digests() {
         let now = Some("2026-11-23T12:00:00Z");
         let long = "x".repeat(1_000_000);
-        for event_id in [Some("not a guid"), Some("a#b"), Some(long.as_str()), Some(""), None, Some("00000000-0000-0000-0000-000000000000")] {
+        for event_id in [
+            Some("not a guid"),
+            Some("a#b"),
+            Some(long.as_str()),
+            Some(""),
+            None,
+            Some("00000000-0000-0000-0000-000000000000"),
+        ] {
             let sort = id(now, "git.push", event_id).sort;
-            assert_eq!(sort.len(), "2026-11-23T12:00:00.0000000Z#git.push#".len() + 64, "{event_id:?}");
+            assert_eq!(
+                sort.len(),
+                "2026-11-23T12:00:00.0000000Z#git.push#".len() + 64,
+                "{event_id:?}"
+            );
         }
         let sort = id(now, "a#b\nc", Some(GUID)).sort;
         assert_eq!(sort.matches('#').count(), 2);
@@ -339,14 +378,25 @@ mod tests {
             let shard: usize = id.partition().rsplit('#').next().unwrap().parse().unwrap();
             counts[shard] += 1;
         }
-        assert!(counts.iter().all(|count| (850..1_150).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (850..1_150).contains(count)),
+            "{counts:?}"
+        );
     }
 
     #[test]
     fn forged_ids_are_refused() {
         let forge = |keys: &str| URL_SAFE_NO_PAD.encode(keys).parse::<DeliveryId>();
         assert!(forge("acme#2026-11-23#0\n~ab").is_ok());
-        for keys in ["", "acme", "acme#2026-11-23#9\n~ab", "ACME#2026-11-23#0\n~ab", "acme#x#0\n~ab", "acme#2026-11-23#0\n", "acme#2026-11-23#0\na\nb"] {
+        for keys in [
+            "",
+            "acme",
+            "acme#2026-11-23#9\n~ab",
+            "ACME#2026-11-23#0\n~ab",
+            "acme#x#0\n~ab",
+            "acme#2026-11-23#0\n",
+            "acme#2026-11-23#0\na\nb",
+        ] {
             assert!(forge(keys).is_err(), "{keys:?}");
         }
         assert!("%%%".parse::<DeliveryId>().is_err());

@@ -5,7 +5,7 @@
 //! |---|---|---|---|
 //! | what a delivery is authenticated against | [`Store::webhook_record`] | integrations | name, `integration`; consistent |
 //! | one integration | [`Store::integration`] | integrations | name, `integration`; consistent |
-//! | all integrations by name | [`Store::integrations`] | integrations / `directory` | `integration`, name |
+//! | all integrations by name, one of them | [`Store::integrations`], [`Store::listed_integration`] | integrations / `directory` | `integration`, name |
 //! | begin to set up, activate, give up | [`Store::claim`], [`Store::activate`], [`Store::abandon`] | integrations | conditional |
 //! | how a connection went | [`Store::record_connection`] | integrations | conditional |
 //! | begin and finish unlinking | [`Store::begin_unlink`], [`Store::finish_unlink`] | integrations | conditional |
@@ -28,7 +28,9 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
-pub use events::{Delivery, LARGEST_BODY, OVERSIZE_HEAD, DeliveryHead, DeliveryKind, NewDelivery, Recorded};
+pub use events::{
+    Delivery, DeliveryHead, DeliveryKind, LARGEST_BODY, NewDelivery, OVERSIZE_HEAD, Recorded,
+};
 pub use integrations::{Activated, Begun, Claim, Claimed, DirectoryPage, WebhookRecord};
 pub use keys::DeliveryId;
 
@@ -84,9 +86,16 @@ impl StoreError {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let refused = error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("ValidationException");
+        let refused = error
+            .as_service_error()
+            .and_then(ProvideErrorMetadata::code)
+            == Some("ValidationException");
         let source = Box::new(error);
-        if refused { Self::Refused { doing, source } } else { Self::Unavailable { doing, source } }
+        if refused {
+            Self::Refused { doing, source }
+        } else {
+            Self::Unavailable { doing, source }
+        }
     }
 }
 

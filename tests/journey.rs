@@ -1,0 +1,247 @@
+//! The whole way of the seed page, through the real binaries behind their URLs, with an operator's rights.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use integration_tests::{Function, Stack};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{new_name, until};
+
+/// The words of a delivery log.
+fn summaries(log: &[Value]) -> Vec<&str> {
+    log.iter()
+        .filter_map(|row| row["summary"].as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn set_up_receive_look_and_unlink() -> Result<()> {
+    let stack = Stack::of_this_test()?;
+    let (portal, azure_devops) = (stack.portal(), stack.description.azure_dev_ops.clone());
+    let (name, project) = (new_name("journey"), new_name("project"));
+    let call = |function, method, path: String, body: Option<Value>| {
+        let stack = stack.clone();
+        async move { stack.call(function, method, &path, body.as_ref()).await }
+    };
+
+    // Set up.
+    let wanted = json!({
+        "name": name,
+        "organizationUrl": azure_devops.organization_url,
+        "personalAccessToken": azure_devops.personal_access_token,
+    });
+    let created = call(
+        Function::Setup,
+        Method::POST,
+        "/integrations".to_owned(),
+        Some(wanted.clone()),
+    )
+    .await?
+    .expect(201)?;
+    assert_eq!(
+        created["notifications"],
+        json!([
+            "New integration was created",
+            "Connecting to Azure DevOps succeeded"
+        ])
+    );
+    let endpoint = created["webhook"]["endpoint"]
+        .as_str()
+        .context("no endpoint")?
+        .to_owned();
+    let password = created["webhook"]["password"]
+        .as_str()
+        .context("no password")?
+        .to_owned();
+
+    // A person at the portal makes the hooks and presses Test.
+    let keyboard = portal.repository("tidewater", &project, "platform").await?;
+    portal
+        .make_hooks("tidewater", &project, &endpoint, &password)
+        .await?;
+    portal
+        .press_test("tidewater", "git.push", &endpoint, &password)
+        .await?;
+
+    // A developer works.
+    let change = |files: Value| json!({ "branch": "fix/anchor", "from": "main", "files": files, "message": "Secure the anchor", "author": "Tom Eklund" });
+    keyboard
+        .push(json!({ "branch": "main", "files": { "prod/main.tf": "one\n" }, "message": "Begin" }))
+        .await?;
+    keyboard
+        .push(change(json!({ "prod/anchor.tf": "two\n" })))
+        .await?;
+    let opened = keyboard
+        .call(
+            Method::POST,
+            "pullRequests",
+            json!({ "source": "fix/anchor", "target": "main", "title": "Secure the anchor" }),
+        )
+        .await?;
+    let number = opened["pullRequest"]["pullRequestId"]
+        .as_u64()
+        .context("no number")?;
+    keyboard
+        .call(
+            Method::POST,
+            &format!("pullRequests/{number}/comments"),
+            json!({ "content": "Looks right" }),
+        )
+        .await?;
+    keyboard
+        .call(
+            Method::PATCH,
+            &format!("pullRequests/{number}"),
+            json!({ "status": "completed" }),
+        )
+        .await?;
+    keyboard
+        .call(Method::POST, "tags", json!({ "name": "v1" }))
+        .await?;
+    keyboard
+        .call(Method::DELETE, "branches/fix/anchor", Value::Null)
+        .await?;
+    portal.settle().await?;
+
+    // Every attempt was answered with 200 and no hook is on probation.
+    let attempts = portal.attempts_to(&endpoint).await?;
+    assert!(
+        attempts.iter().all(|attempt| attempt["status"] == 200),
+        "{attempts:?}"
+    );
+    let hooks = portal.hooks_to("tidewater", &endpoint).await?;
+    assert_eq!(hooks.len(), 5);
+    assert!(
+        hooks.iter().all(|hook| hook["status"] == "enabled"),
+        "{hooks:?}"
+    );
+
+    // Look.
+    let path = format!("/deliveries?integration={name}&pageSize=100");
+    let log = call(Function::Deliveries, Method::GET, path.clone(), None)
+        .await?
+        .expect(200)?;
+    let log = log["deliveries"]
+        .as_array()
+        .context("no deliveries")?
+        .clone();
+    assert_eq!(log.len(), attempts.len());
+    let told = summaries(&log);
+    let place = format!("{project}/platform");
+    for words in [
+        format!("created branch fix/anchor with 1 commit at"),
+        format!("opened pull request {number} “Secure the anchor” (fix/anchor → main) in {place}"),
+        format!(
+            "commented on pull request {number} “Secure the anchor” (fix/anchor → main) in {place}: “Looks right”"
+        ),
+        format!("merged pull request {number}"),
+        format!("completed pull request {number}"),
+        "created tag v1 at".to_owned(),
+        "deleted branch fix/anchor (it was at".to_owned(),
+        "The Test button sent a sample of git.push".to_owned(),
+    ] {
+        assert!(
+            told.iter().any(|told| told.contains(&words)),
+            "{words} is not told in {told:#?}"
+        );
+    }
+    for (row, attempt) in log.iter().map(|row| {
+        (
+            row,
+            attempts
+                .iter()
+                .find(|attempt| attempt["eventId"] == row["eventId"]),
+        )
+    }) {
+        let id = row["id"].as_str().context("no id")?;
+        let whole = call(
+            Function::Deliveries,
+            Method::GET,
+            format!("/deliveries/{id}"),
+            None,
+        )
+        .await?
+        .expect(200)?;
+        assert_eq!(
+            whole["payload"],
+            attempt.context("not sent")?["body"],
+            "{id}"
+        );
+    }
+
+    // Unlink, and set up again under the same name.
+    let path = format!("/integrations/{name}");
+    let preview = call(Function::Unlink, Method::GET, path.clone(), None)
+        .await?
+        .expect(200)?;
+    assert_eq!(preview["status"], "active");
+    let done = call(Function::Unlink, Method::DELETE, path.clone(), None)
+        .await?
+        .expect(200)?;
+    assert_eq!(done["status"], "unlinked");
+    let gone = until(
+        Duration::from_secs(30),
+        |answer| answer.status == 410,
+        || stack.deliver(&endpoint, &password, "{}"),
+    )
+    .await?;
+    assert_eq!(gone.status, 410);
+    // The next event makes Azure DevOps disable its hook by itself.
+    keyboard
+        .push(
+            json!({ "branch": "main", "files": { "prod/main.tf": "three\n" }, "message": "After" }),
+        )
+        .await?;
+    portal.settle().await?;
+    let hooks = portal.hooks_to("tidewater", &endpoint).await?;
+    assert!(
+        hooks
+            .iter()
+            .any(|hook| hook["status"] == "disabledBySystem"),
+        "{hooks:?}"
+    );
+
+    let again = call(
+        Function::Setup,
+        Method::POST,
+        "/integrations".to_owned(),
+        Some(wanted),
+    )
+    .await?
+    .expect(201)?;
+    assert_eq!(again["webhook"]["endpoint"], endpoint);
+    let renewed = again["webhook"]["password"]
+        .as_str()
+        .context("no password")?;
+    assert_ne!(renewed, password);
+    let answer = until(
+        Duration::from_secs(30),
+        |answer| answer.status == 200,
+        || stack.deliver(&endpoint, renewed, "{}"),
+    )
+    .await?;
+    assert_eq!(answer.status, 200);
+    call(Function::Unlink, Method::DELETE, path, None)
+        .await?
+        .expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn u7_an_unsigned_call_of_an_operators_function_is_refused_by_the_platform() -> Result<()> {
+    let stack = Stack::of_this_test()?;
+    let description = &stack.description;
+    for url in [
+        &description.setup,
+        &description.deliveries,
+        &description.unlink,
+    ] {
+        let answer = stack
+            .stranger(Method::GET, &format!("{url}/integrations"))
+            .await?;
+        assert_eq!(answer.status, 403, "{url}");
+    }
+    Ok(())
+}

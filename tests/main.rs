@@ -1,0 +1,12 @@
+//! Every test that needs a local stack, in one binary: one link, and with cargo-nextest one process a test.
+//! A test that finds no stack fails with a hint.
+
+mod answers;
+mod corpus;
+mod delivery_log;
+mod journey;
+mod secrecy;
+mod setup;
+mod structure;
+mod support;
+mod unlink;

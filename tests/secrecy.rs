@@ -1,0 +1,256 @@
+//! Planted secrets: the token and the password of a whole journey are in no log line, no answer but the one that is there to
+//! show it, no item of a table, and not in Terraform's state.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use integration_tests::{Function, Stack};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::new_name;
+
+/// A call of the local AWS by its JSON protocol, as the account's root.
+async fn aws(stack: &Stack, service: &str, target: &str, body: Value) -> Result<Value> {
+    let headers = [
+        ("x-amz-target", target),
+        ("content-type", "application/x-amz-json-1.1"),
+    ];
+    let (keys, url) = (
+        &stack.description.admin,
+        format!("{}/", stack.description.endpoint_url),
+    );
+    stack
+        .signed(
+            keys,
+            service,
+            Method::POST,
+            &url,
+            &headers,
+            body.to_string(),
+        )
+        .await?
+        .expect(200)
+}
+
+/// Everything that the functions have logged.
+async fn logged(stack: &Stack) -> Result<String> {
+    let mut lines = String::new();
+    for group in stack.description.log_groups.values() {
+        let mut next = Value::Null;
+        loop {
+            let mut request = json!({ "logGroupName": group, "limit": 10_000 });
+            if next.is_string() {
+                request["nextToken"] = next.clone();
+            }
+            let page = aws(stack, "logs", "Logs_20140328.FilterLogEvents", request).await?;
+            for event in page["events"].as_array().context("no events")? {
+                lines.push_str(event["message"].as_str().unwrap_or_default());
+                lines.push('\n');
+            }
+            next = page["nextToken"].clone();
+            if !next.is_string() {
+                break;
+            }
+        }
+    }
+    Ok(lines)
+}
+
+/// Every file below a folder that may hold what is kept: state, logs.
+fn files_below(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            if path.file_name().is_none_or(|name| name != ".terraform") {
+                files_below(&path, found)?;
+            }
+        } else if path.extension().is_some_and(|kind| {
+            ["log", "tfstate", "json", "backup", "tf", "url"]
+                .iter()
+                .any(|known| kind == *known)
+        }) {
+            found.push((path.display().to_string(), fs::read(&path)?));
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn planted_secrets_appear_in_no_log_answer_table_or_state() -> Result<()> {
+    let stack = Stack::of_this_test()?;
+    let azure_devops = &stack.description.azure_dev_ops;
+    let (name, token) = (
+        new_name("planted"),
+        azure_devops.personal_access_token.clone(),
+    );
+    let wanted = json!({ "name": name, "organizationUrl": azure_devops.organization_url, "personalAccessToken": token });
+    let created = stack
+        .call(
+            Function::Setup,
+            Method::POST,
+            "/integrations",
+            Some(&wanted),
+        )
+        .await?
+        .expect(201)?;
+    let password = created["webhook"]["password"]
+        .as_str()
+        .context("no password")?
+        .to_owned();
+    let endpoint = created["webhook"]["endpoint"]
+        .as_str()
+        .context("no endpoint")?
+        .to_owned();
+    // What a sender may put where it does not belong.
+    let canary = new_name("canary");
+    let mut answers = Vec::new();
+    answers.push(
+        stack
+            .deliver(&endpoint, &password, format!("{{\"eventType\":\"{canary}"))
+            .await?
+            .text,
+    );
+    answers.push(
+        stack
+            .deliver(&endpoint, &format!("{canary}-wrong"), "{}")
+            .await?
+            .text,
+    );
+    answers.push(stack.deliver(&endpoint, &password, "{}").await?.text);
+    for body in [
+        json!({ "name": "Not A Slug", "organizationUrl": azure_devops.organization_url, "personalAccessToken": token }),
+        json!({ "name": name, "organizationUrl": "https://evil.tld/x", "personalAccessToken": token }),
+        json!({ "name": new_name("refused"), "organizationUrl": format!("{}/elsewhere", azure_devops.url), "personalAccessToken": token }),
+        json!({ "name": 7, "personalAccessToken": token }),
+        wanted.clone(),
+    ] {
+        answers.push(
+            stack
+                .call(Function::Setup, Method::POST, "/integrations", Some(&body))
+                .await?
+                .text,
+        );
+    }
+    for (function, method, path) in [
+        (
+            Function::Setup,
+            Method::GET,
+            "/integrations?pageSize=100".to_owned(),
+        ),
+        (
+            Function::Setup,
+            Method::GET,
+            format!("/integrations/{name}"),
+        ),
+        (
+            Function::Setup,
+            Method::GET,
+            format!("/integrations/{name}/projects"),
+        ),
+        (
+            Function::Setup,
+            Method::POST,
+            format!("/integrations/{name}/verification"),
+        ),
+        (
+            Function::Deliveries,
+            Method::GET,
+            format!("/deliveries?integration={name}"),
+        ),
+        (
+            Function::Unlink,
+            Method::GET,
+            format!("/integrations/{name}"),
+        ),
+    ] {
+        answers.push(stack.call(function, method, &path, None).await?.text);
+    }
+    // This answer is there to show the password, and does; the token it does not.
+    let webhook = stack
+        .call(
+            Function::Setup,
+            Method::GET,
+            &format!("/integrations/{name}/webhook"),
+            None,
+        )
+        .await?;
+    ensure!(
+        webhook.text.contains(&password),
+        "the webhook's password is not shown"
+    );
+    ensure!(!webhook.text.contains(&token), "the token is shown");
+    answers.push(
+        stack
+            .call(
+                Function::Unlink,
+                Method::DELETE,
+                &format!("/integrations/{name}"),
+                None,
+            )
+            .await?
+            .text,
+    );
+
+    for answer in &answers {
+        for secret in [&token, &password] {
+            assert!(
+                !answer.contains(secret.as_str()),
+                "a secret is in an answer: {}",
+                &answer[..answer.len().min(60)]
+            );
+        }
+    }
+    // The emulator hands log lines over a little later.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let log = logged(&stack).await?;
+    ensure!(
+        log.contains("\"outcome\":\"quarantined\""),
+        "the log is not there: this test would prove nothing"
+    );
+    ensure!(
+        log.contains(&format!("/integrations/{name}")),
+        "the log of setup is not there"
+    );
+    for secret in [&token, &password, &canary] {
+        let line = log.lines().find(|line| line.contains(secret.as_str()));
+        assert!(
+            line.is_none(),
+            "a secret or a part of a payload is in a log line"
+        );
+    }
+    for (table, _) in &stack.description.tables {
+        let items = aws(
+            &stack,
+            "dynamodb",
+            "DynamoDB_20120810.Scan",
+            json!({ "TableName": stack.description.tables[table] }),
+        )
+        .await?
+        .to_string();
+        ensure!(
+            items.contains("\"pk\""),
+            "the table {table} is empty: this test would prove nothing"
+        );
+        assert!(
+            !items.contains(&token) && !items.contains(&password),
+            "a secret is in {table}"
+        );
+    }
+    let mut files = Vec::new();
+    files_below(&stack.description.directory, &mut files)?;
+    ensure!(
+        files
+            .iter()
+            .any(|(path, _)| path.ends_with("terraform.tfstate")),
+        "no state was looked at"
+    );
+    for (path, bytes) in files {
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains(&password), "the password is in {path}");
+        // Where the simulator's own tokens are told to the tests.
+        let tells = path.ends_with("simulator.json") || path.ends_with("stack.json");
+        assert!(tells || !text.contains(&token), "the token is in {path}");
+    }
+    Ok(())
+}

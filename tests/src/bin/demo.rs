@@ -1,0 +1,533 @@
+//! `make demo`: the way of the seed page, step by step, on a local stack. Exits with 0 only if each step did what it should.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "saying what it does is what a demo is for"
+)]
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use integration_tests::{Answer, Function, Portal, Stack};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const NAME: &str = "acme";
+const ORGANIZATION: &str = "tidewater";
+const PROJECT: &str = "Harbor";
+/// How long the webhook may go on with what it has read of an integration on the local stack, and some.
+const AT_MOST: Duration = Duration::from_secs(30);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match demo().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without a backtrace: what matters is which step did not do what it should.
+            let reasons: Vec<String> = error.chain().map(ToString::to_string).collect();
+            eprintln!("\nThe demo failed: {}", reasons.join(": "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn demo() -> Result<()> {
+    let path = std::env::args().nth(1).context("usage: demo STACK_JSON")?;
+    let stack = Stack::load(&path)?;
+    let demo = Demo {
+        portal: stack.portal(),
+        stack,
+    };
+    demo.run().await
+}
+
+struct Demo {
+    stack: Stack,
+    portal: Portal,
+}
+
+/// What Azure DevOps is given.
+struct Webhook {
+    endpoint: String,
+    password: String,
+}
+
+fn step(number: u8, title: &str) {
+    println!("\n{number}. {title}");
+}
+
+fn says(text: &str) {
+    println!("   {text}");
+}
+
+impl Demo {
+    async fn run(&self) -> Result<()> {
+        println!(
+            "Stackhook: Azure DevOps (simulated) and AWS (local), with the real functions behind their URLs."
+        );
+        step(
+            1,
+            "Set up: a wrong organization URL and a wrong token are refused, and nothing is stored",
+        );
+        self.refusals().await?;
+        step(2, "Set up: an organization URL and a personal access token");
+        let webhook = self.set_up().await?;
+        step(3, "The repository picker shows what the token can see");
+        self.pick().await?;
+        step(
+            4,
+            "A person creates five service hooks in Azure DevOps, with the endpoint and the password, and presses Test",
+        );
+        self.hooks(&webhook).await?;
+        step(
+            5,
+            "A developer pushes, opens a pull request, comments, rewrites, completes it, tags, and deletes the branch",
+        );
+        self.work().await?;
+        step(6, "What was received, newest first");
+        self.look(&webhook).await?;
+        step(
+            7,
+            "The same delivery again is answered with 200 and stored once; strangers get 401; nonsense is kept aside",
+        );
+        self.odd(&webhook).await?;
+        step(8, "Unlink: the preview, then the removal");
+        self.unlink(&webhook).await?;
+        step(9, "The same name again: the old endpoint, a new password");
+        self.again(&webhook).await?;
+        println!("\nAll steps did what they should.");
+        Ok(())
+    }
+
+    async fn call(
+        &self,
+        function: Function,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer> {
+        self.stack.call(function, method, path, body.as_ref()).await
+    }
+
+    fn wanted(&self, url: &str, token: &str) -> Value {
+        json!({ "name": NAME, "organizationUrl": url, "personalAccessToken": token, "description": "The platform team's" })
+    }
+
+    async fn refusals(&self) -> Result<()> {
+        let azure_devops = &self.stack.description.azure_dev_ops;
+        let (url, token) = (
+            &azure_devops.organization_url,
+            &azure_devops.personal_access_token,
+        );
+        let wrong_token = format!("{}AZDO0000", "0".repeat(76));
+        for (url, token) in [
+            ("https://dev.azure.com.evil.example/tidewater", token),
+            (url.as_str(), &wrong_token),
+        ] {
+            let refused = self
+                .call(
+                    Function::Setup,
+                    Method::POST,
+                    "/integrations",
+                    Some(self.wanted(url, token)),
+                )
+                .await?;
+            let problem = refused.expect(422)?;
+            says(&format!(
+                "422 {}: {}",
+                shown(&problem["title"]),
+                shown(&problem["detail"])
+            ));
+        }
+        self.call(
+            Function::Setup,
+            Method::GET,
+            &format!("/integrations/{NAME}"),
+            None,
+        )
+        .await?
+        .expect(404)?;
+        says("404 for the integration: nothing was stored");
+        Ok(())
+    }
+
+    async fn set_up(&self) -> Result<Webhook> {
+        let azure_devops = &self.stack.description.azure_dev_ops;
+        let wanted = self.wanted(
+            &azure_devops.organization_url,
+            &azure_devops.personal_access_token,
+        );
+        let created = self
+            .call(Function::Setup, Method::POST, "/integrations", Some(wanted))
+            .await?
+            .expect(201)?;
+        for notification in created["notifications"]
+            .as_array()
+            .context("no notifications")?
+        {
+            says(&format!("✓ {}", shown(notification)));
+        }
+        ensure!(
+            created["notifications"]
+                == json!([
+                    "New integration was created",
+                    "Connecting to Azure DevOps succeeded"
+                ]),
+            "the notifications are others: {}",
+            created["notifications"]
+        );
+        let webhook = Webhook {
+            endpoint: shown(&created["webhook"]["endpoint"]).to_owned(),
+            password: shown(&created["webhook"]["password"]).to_owned(),
+        };
+        ensure!(
+            webhook.endpoint.ends_with(&format!("/{NAME}")),
+            "the endpoint does not end in the name"
+        );
+        says(&format!("webhook endpoint  {}", webhook.endpoint));
+        says(&format!(
+            "webhook password  {} characters, shown to the operator and kept as a digest",
+            webhook.password.len()
+        ));
+        let list = self
+            .call(Function::Setup, Method::GET, "/integrations", None)
+            .await?
+            .expect(200)?;
+        ensure!(
+            list["integrations"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|one| one["name"] == NAME)),
+            "it is not listed"
+        );
+        Ok(webhook)
+    }
+
+    async fn pick(&self) -> Result<()> {
+        let base = format!("/integrations/{NAME}/projects");
+        let projects = self
+            .call(Function::Setup, Method::GET, &base, None)
+            .await?
+            .expect(200)?;
+        says(&format!("projects      {}", names(&projects["projects"])));
+        let path = format!("{base}/{PROJECT}/repositories");
+        let repositories = self
+            .call(Function::Setup, Method::GET, &path, None)
+            .await?
+            .expect(200)?;
+        says(&format!(
+            "repositories  {}",
+            names(&repositories["repositories"])
+        ));
+        let path = format!("{path}/platform/branches?pageSize=3&prefix=feature/");
+        let branches = self
+            .call(Function::Setup, Method::GET, &path, None)
+            .await?
+            .expect(200)?;
+        says(&format!("branches      {} …", names(&branches["branches"])));
+        ensure!(
+            names(&branches["branches"]).starts_with("feature/"),
+            "the branches do not start with the prefix"
+        );
+        Ok(())
+    }
+
+    async fn hooks(&self, webhook: &Webhook) -> Result<()> {
+        self.portal
+            .make_hooks(ORGANIZATION, PROJECT, &webhook.endpoint, &webhook.password)
+            .await?;
+        self.portal
+            .press_test(
+                ORGANIZATION,
+                "git.push",
+                &webhook.endpoint,
+                &webhook.password,
+            )
+            .await?;
+        self.portal.settle().await?;
+        let hooks = self
+            .portal
+            .hooks_to(ORGANIZATION, &webhook.endpoint)
+            .await?;
+        ensure!(hooks.len() == 5, "there are {} hooks", hooks.len());
+        for hook in &hooks {
+            says(&format!(
+                "{:<44} {}",
+                shown(&hook["eventType"]),
+                shown(&hook["status"])
+            ));
+        }
+        Ok(())
+    }
+
+    async fn work(&self) -> Result<()> {
+        let at = format!("organizations/{ORGANIZATION}/projects/{PROJECT}/repositories/platform");
+        let act = async |method: Method, path: &str, body: Value| {
+            self.portal
+                .control(method, &format!("{at}/{path}"), body)
+                .await
+        };
+        let push = |content: &str, force: bool| json!({ "branch": "fix/anchor", "from": "main", "force": force, "files": { "prod/anchor.tf": content }, "message": "Secure the anchor" });
+        act(Method::POST, "pushes", push("one\n", false)).await?;
+        let new = json!({ "source": "fix/anchor", "target": "main", "title": "Secure the anchor" });
+        let opened = act(Method::POST, "pullRequests", new).await?;
+        let number = opened["pullRequest"]["pullRequestId"]
+            .as_u64()
+            .context("no pull request")?;
+        act(
+            Method::POST,
+            &format!("pullRequests/{number}/comments"),
+            json!({ "content": "Looks right" }),
+        )
+        .await?;
+        act(Method::POST, "pushes", push("two\n", true)).await?;
+        act(
+            Method::PATCH,
+            &format!("pullRequests/{number}"),
+            json!({ "status": "completed" }),
+        )
+        .await?;
+        act(Method::POST, "tags", json!({ "name": "v2026.11" })).await?;
+        act(Method::DELETE, "branches/fix/anchor", Value::Null).await?;
+        self.portal.settle().await
+    }
+
+    async fn look(&self, webhook: &Webhook) -> Result<()> {
+        let attempts = self.portal.attempts_to(&webhook.endpoint).await?;
+        ensure!(
+            attempts.iter().all(|attempt| attempt["status"] == 200),
+            "an attempt was not answered with 200"
+        );
+        let log = self.log().await?;
+        for row in &log {
+            says(&format!(
+                "{:<9} {}",
+                shown(&row["outcome"]),
+                shown(&row["summary"])
+            ));
+        }
+        ensure!(
+            log.len() == attempts.len(),
+            "{} were sent, {} are listed",
+            attempts.len(),
+            log.len()
+        );
+        let expected = [
+            "created branch fix/anchor with 1 commit",
+            "opened pull request",
+            "commented on pull request",
+            "force-pushed branch fix/anchor",
+            "completed pull request",
+            "merged pull request",
+            "created tag v2026.11",
+            "deleted branch fix/anchor",
+            "The Test button sent a sample",
+        ];
+        for words in expected {
+            ensure!(
+                log.iter().any(|row| shown(&row["summary"]).contains(words)),
+                "nothing says “{words}”"
+            );
+        }
+        let path = format!("/deliveries/{}", shown(&log[0]["id"]));
+        let whole = self
+            .call(Function::Deliveries, Method::GET, &path, None)
+            .await?
+            .expect(200)?;
+        let sent = attempts
+            .iter()
+            .find(|attempt| attempt["eventId"] == whole["eventId"])
+            .context("it was not sent")?;
+        ensure!(
+            whole["payload"] == sent["body"],
+            "the payload is not what was sent"
+        );
+        says(&format!(
+            "the newest one's payload, {} bytes, is byte for byte what was sent",
+            whole["payloadSize"]
+        ));
+        Ok(())
+    }
+
+    async fn log(&self) -> Result<Vec<Value>> {
+        let path = format!("/deliveries?integration={NAME}&pageSize=100");
+        let log = self
+            .call(Function::Deliveries, Method::GET, &path, None)
+            .await?
+            .expect(200)?;
+        log["deliveries"]
+            .as_array()
+            .cloned()
+            .context("no deliveries")
+    }
+
+    async fn odd(&self, webhook: &Webhook) -> Result<()> {
+        let before = self.log().await?.len();
+        let attempts = self.portal.attempts_to(&webhook.endpoint).await?;
+        let sent = attempts
+            .iter()
+            .find(|attempt| attempt["test"] == json!(false))
+            .context("nothing was sent")?;
+        let again = self
+            .stack
+            .deliver(&webhook.endpoint, &webhook.password, shown(&sent["body"]))
+            .await?;
+        says(&format!("the same delivery again: {}", again.status));
+        ensure!(
+            again.status == 200 && self.log().await?.len() == before,
+            "it was stored twice"
+        );
+        let stranger = self
+            .stack
+            .deliver(&webhook.endpoint, "not-the-password", "{}")
+            .await?;
+        let unknown = self
+            .stack
+            .deliver(
+                &webhook.endpoint.replace(NAME, "nobody"),
+                &webhook.password,
+                "{}",
+            )
+            .await?;
+        says(&format!(
+            "a wrong password: {}; an unknown integration: {}; the same bytes",
+            stranger.status, unknown.status
+        ));
+        ensure!(
+            (stranger.status, unknown.status) == (401, 401) && stranger.text == unknown.text,
+            "strangers are told something"
+        );
+        let nonsense = self
+            .stack
+            .deliver(&webhook.endpoint, &webhook.password, "not JSON at all")
+            .await?;
+        let log = self.log().await?;
+        says(&format!(
+            "nonsense with the right password: {}, {}",
+            nonsense.status,
+            shown(&log[0]["summary"])
+        ));
+        ensure!(
+            nonsense.status == 200 && log[0]["outcome"] == "quarantined",
+            "it was not kept aside"
+        );
+        Ok(())
+    }
+
+    async fn unlink(&self, webhook: &Webhook) -> Result<()> {
+        let path = format!("/integrations/{NAME}");
+        let preview = self
+            .call(Function::Unlink, Method::GET, &path, None)
+            .await?
+            .expect(200)?;
+        let what = preview["wouldRemove"].as_array().context("no preview")?;
+        says(&format!(
+            "would remove: {}",
+            what.iter().map(shown).collect::<Vec<_>>().join(", ")
+        ));
+        let done = self
+            .call(Function::Unlink, Method::DELETE, &path, None)
+            .await?
+            .expect(200)?;
+        ensure!(
+            done["status"] == "unlinked" && done["secretsRemoved"] == json!(2),
+            "it is not unlinked: {done}"
+        );
+        says(&format!(
+            "unlinked; {} secrets removed",
+            done["secretsRemoved"]
+        ));
+        self.call(Function::Unlink, Method::DELETE, &path, None)
+            .await?
+            .expect(200)?;
+        says("unlinking again changes nothing");
+        self.wait_for(410, webhook).await?;
+        let push = json!({ "branch": "main", "files": { "docs/after.md": "after\n" }, "message": "After" });
+        let at =
+            format!("organizations/{ORGANIZATION}/projects/{PROJECT}/repositories/platform/pushes");
+        self.portal.control(Method::POST, &at, push).await?;
+        self.portal.settle().await?;
+        let hooks = self
+            .portal
+            .hooks_to(ORGANIZATION, &webhook.endpoint)
+            .await?;
+        let disabled = hooks
+            .iter()
+            .find(|hook| hook["status"] == "disabledBySystem")
+            .context("no hook was disabled")?;
+        says(&format!(
+            "the hook that was left behind for {} is told 410, and Azure DevOps disables it",
+            shown(&disabled["eventType"])
+        ));
+        Ok(())
+    }
+
+    async fn again(&self, old: &Webhook) -> Result<()> {
+        let new = self.set_up().await?;
+        ensure!(
+            new.endpoint == old.endpoint && new.password != old.password,
+            "the endpoint changed, or the password did not"
+        );
+        self.wait_for(200, &new).await?;
+        let refused = self
+            .stack
+            .deliver(&old.endpoint, &old.password, "{}")
+            .await?;
+        says(&format!(
+            "the new password: 200; the old one: {}",
+            refused.status
+        ));
+        ensure!(refused.status == 401, "the old password still counts");
+        self.call(
+            Function::Unlink,
+            Method::DELETE,
+            &format!("/integrations/{NAME}"),
+            None,
+        )
+        .await?
+        .expect(200)?;
+        says("unlinked again");
+        Ok(())
+    }
+
+    /// A warm instance goes on for some seconds with what it has read of an integration.
+    async fn wait_for(&self, status: u16, webhook: &Webhook) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let answer = self
+                .stack
+                .deliver(&webhook.endpoint, &webhook.password, "{}")
+                .await?;
+            if answer.status == status {
+                says(&format!(
+                    "{status} on the endpoint, after {:.1} s",
+                    begun.elapsed().as_secs_f32()
+                ));
+                return Ok(());
+            }
+            if begun.elapsed() > AT_MOST {
+                bail!(
+                    "the endpoint still answers {} and not {status}",
+                    answer.status
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+}
+
+fn shown(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn names(list: &Value) -> String {
+    let names = list.as_array().map(|list| {
+        list.iter()
+            .map(|one| shown(&one["name"]))
+            .collect::<Vec<_>>()
+    });
+    names.unwrap_or_default().join(", ")
+}

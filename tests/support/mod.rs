@@ -1,0 +1,327 @@
+//! What tests share: the functions in process on the stack's own tables and secrets, with names of their own, so that tests
+//! can run at the same time.
+
+pub(crate) mod tap;
+
+use std::time::{Duration, Instant};
+
+use ado::Ado;
+use anyhow::{Context, Result, ensure};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::Credentials;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use domain::{IntegrationName, Organization, OrganizationName, PasswordDigest, Status};
+use integration_tests::{Answer, Stack, stack::Keys};
+use jiff::Timestamp;
+use lambda_http::{Body, Request, RequestExt, Response};
+use secrets::Secrets;
+use serde_json::Value;
+use simulator::{Config as SimulatorConfig, Running, Simulator};
+use store::{Claim, Store, Tables};
+
+pub(crate) use tap::{Fate, Tap};
+
+/// How long a warm instance goes on with what it has read, in tests that do not wait for it.
+pub(crate) const CACHE_SECONDS: u64 = 60;
+/// How many days deliveries are kept.
+pub(crate) const RETENTION_DAYS: i64 = 30;
+
+/// The moment of a test; the one place where tests ask the clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests have to know the time, as handlers do"
+)]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// A name that no other test has.
+pub(crate) fn new_name(purpose: &str) -> String {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    format!("{purpose}-{}", &id[..12])
+}
+
+/// The local stack with what is needed to run functions on it in process.
+pub(crate) struct Bed {
+    pub(crate) stack: Stack,
+}
+
+/// An integration that was made for a test, without Azure DevOps.
+#[derive(Clone, Debug)]
+pub(crate) struct Linked {
+    pub(crate) name: IntegrationName,
+    pub(crate) password: String,
+}
+
+impl Bed {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            stack: Stack::of_this_test()?,
+        })
+    }
+
+    /// The SDK's configuration against `endpoint`, as the account's root.
+    pub(crate) async fn aws_at(&self, endpoint: &str) -> SdkConfig {
+        let Keys {
+            access_key_id,
+            secret_access_key,
+        } = self.stack.description.admin.clone();
+        aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(self.stack.description.region.clone()))
+            .credentials_provider(Credentials::new(
+                access_key_id,
+                secret_access_key,
+                None,
+                None,
+                "stack.json",
+            ))
+            .endpoint_url(endpoint)
+            .load()
+            .await
+    }
+
+    pub(crate) fn tables(&self) -> Tables {
+        let table = |name: &str| self.stack.description.tables[name].clone();
+        Tables {
+            integrations: table("integrations"),
+            events: table("events"),
+        }
+    }
+
+    pub(crate) async fn store_at(&self, endpoint: &str) -> Store {
+        Store::new(&self.aws_at(endpoint).await, self.tables())
+    }
+
+    pub(crate) async fn store(&self) -> Store {
+        self.store_at(&self.stack.description.endpoint_url).await
+    }
+
+    pub(crate) async fn secrets_at(&self, endpoint: &str) -> Secrets {
+        Secrets::new(
+            &self.aws_at(endpoint).await,
+            self.stack.description.secret_prefix.clone(),
+            7,
+        )
+    }
+
+    pub(crate) async fn secrets(&self) -> Secrets {
+        self.secrets_at(&self.stack.description.endpoint_url).await
+    }
+
+    /// The webhook with DynamoDB at `endpoint`.
+    pub(crate) async fn webhook_at(&self, endpoint: &str) -> webhook::App {
+        let settings = webhook::Settings {
+            retention_days: RETENTION_DAYS,
+            integration_cache_seconds: CACHE_SECONDS,
+        };
+        webhook::App::new(self.store_at(endpoint).await, settings)
+    }
+
+    pub(crate) async fn webhook(&self) -> webhook::App {
+        self.webhook_at(&self.stack.description.endpoint_url).await
+    }
+
+    pub(crate) async fn deliveries(&self) -> deliveries::App {
+        deliveries::App::new(self.store().await, RETENTION_DAYS)
+    }
+
+    pub(crate) async fn unlink(&self) -> unlink::App {
+        unlink::App::new(self.store().await, self.secrets().await)
+    }
+
+    /// `setup` against a simulator.
+    pub(crate) async fn setup(&self, azure_devops: &Running) -> Result<setup::App> {
+        self.setup_with(azure_devops, self.secrets().await).await
+    }
+
+    pub(crate) async fn setup_with(
+        &self,
+        azure_devops: &Running,
+        secrets: Secrets,
+    ) -> Result<setup::App> {
+        let config = setup::Config {
+            azure_devops_url: azure_devops.url().to_owned(),
+            webhook_url: self.stack.description.webhook.clone(),
+        };
+        Ok(setup::App::new(
+            self.store().await,
+            secrets,
+            Ado::new()?,
+            config,
+        ))
+    }
+
+    /// An active integration with a password, written to the store alone.
+    pub(crate) async fn linked(&self) -> Result<Linked> {
+        self.linked_since(now()).await
+    }
+
+    /// The same, as if it had been set up at another time.
+    pub(crate) async fn linked_since(&self, at: Timestamp) -> Result<Linked> {
+        let store = self.store().await;
+        let name: IntegrationName = new_name("linked").parse()?;
+        let organization = Organization::new(
+            "https://dev.azure.com",
+            "tidewater".parse::<OrganizationName>()?,
+        );
+        let nonce = uuid::Uuid::new_v4().to_string();
+        let claim = Claim {
+            name: &name,
+            nonce: &nonce,
+            organization: &organization,
+        };
+        ensure!(
+            matches!(store.claim(&claim, at).await?, store::Claimed::Yes { .. }),
+            "the name is taken"
+        );
+        let integration = domain::Integration {
+            name: name.clone(),
+            organization,
+            status: Status::Active,
+            description: None,
+            labels: Vec::new(),
+            token_expires_on: None,
+            connection: None,
+            name_since: at,
+            created_at: at,
+            updated_at: at,
+        };
+        let password = secrets::generate_password()?.expose().to_owned();
+        store
+            .activate(
+                &integration,
+                &PasswordDigest::of(password.as_bytes()),
+                &nonce,
+            )
+            .await?;
+        Ok(Linked { name, password })
+    }
+
+    /// The deliveries of an integration, newest first, as the delivery log shows them.
+    pub(crate) async fn log_of(&self, name: &str) -> Result<Vec<Value>> {
+        let app = self.deliveries().await;
+        let body = json(
+            app.handle(get(&format!("/deliveries?integration={name}&pageSize=100")))
+                .await,
+        )?;
+        body["deliveries"]
+            .as_array()
+            .cloned()
+            .context("no deliveries")
+    }
+
+    /// One delivery, with its payload.
+    pub(crate) async fn delivery(&self, row: &Value) -> Result<Value> {
+        let id = row["id"].as_str().context("no id")?;
+        json(
+            self.deliveries()
+                .await
+                .handle(get(&format!("/deliveries/{id}")))
+                .await,
+        )
+    }
+}
+
+/// A simulator of this test's own.
+pub(crate) async fn azure_devops() -> Result<Running> {
+    Ok(Simulator::start(SimulatorConfig::default()).await?)
+}
+
+/// A delivery as the function URL hands it over.
+pub(crate) fn delivery(linked: &Linked, body: impl Into<Vec<u8>>) -> Request {
+    with_password(linked.name.as_str(), &linked.password, body)
+}
+
+/// A delivery for any name with any password.
+pub(crate) fn with_password(name: &str, password: &str, body: impl Into<Vec<u8>>) -> Request {
+    let authorization = format!("Basic {}", STANDARD.encode(format!(":{password}")));
+    request(
+        "POST",
+        &format!("/{name}"),
+        &[("authorization", &authorization)],
+        Body::Binary(body.into()),
+    )
+}
+
+/// Any request.
+pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let mut request = http::Request::builder().method(method).uri("/");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(body).expect("a request of known parts");
+    let query: lambda_http::aws_lambda_events::query_map::QueryMap =
+        query.parse().expect("never fails");
+    request
+        .with_raw_http_path(path)
+        .with_query_string_parameters(query)
+}
+
+pub(crate) fn get(path: &str) -> Request {
+    request("GET", path, &[], Body::Empty)
+}
+
+pub(crate) fn send(method: &str, path: &str, body: &Value) -> Request {
+    request(method, path, &[], Body::from(body.to_string()))
+}
+
+/// The body of a successful answer.
+pub(crate) fn json(response: Response<Body>) -> Result<Value> {
+    let (status, body) = parts(&response)?;
+    ensure!((200..300).contains(&status), "status {status}: {body}");
+    Ok(body)
+}
+
+/// Status and JSON body of any answer.
+pub(crate) fn parts(response: &Response<Body>) -> Result<(u16, Value)> {
+    let bytes: &[u8] = response.body().as_ref();
+    let body = if bytes.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(bytes)?
+    };
+    Ok((response.status().as_u16(), body))
+}
+
+/// The last part of a problem's type.
+pub(crate) fn problem(body: &Value) -> &str {
+    body["type"]
+        .as_str()
+        .and_then(|kind| kind.rsplit(':').next())
+        .unwrap_or("no problem")
+}
+
+/// An event that is new: a sample from `events/ado` with an id and a creation date of its own.
+pub(crate) fn new_event(sample: &str) -> Value {
+    let mut event: Value = serde_json::from_slice(&sample_bytes(sample)).expect("samples are JSON");
+    event["id"] = uuid::Uuid::new_v4().to_string().into();
+    event["createdDate"] = store::keys::seven_digits(now()).into();
+    event
+}
+
+/// A file of `events/`.
+pub(crate) fn sample_bytes(path: &str) -> Vec<u8> {
+    let file = format!("{}/../events/{path}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&file).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// Asks again until the answer is as wanted; gives the last one where it never is.
+pub(crate) async fn until<F, Fut>(
+    at_most: Duration,
+    wanted: impl Fn(&Answer) -> bool,
+    ask: F,
+) -> Result<Answer>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<Answer>>,
+{
+    let end = Instant::now() + at_most;
+    loop {
+        let answer = ask().await?;
+        if wanted(&answer) || Instant::now() > end {
+            return Ok(answer);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
