@@ -14,6 +14,7 @@ mod events;
 mod faults;
 mod ids;
 mod listener;
+mod outgoing;
 mod publish;
 mod records;
 mod reply;

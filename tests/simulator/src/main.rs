@@ -10,7 +10,7 @@ use simulator::{Config, Simulator};
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str =
-    "simulator [--port N] [--ready-file PATH] [--time-scale FACTOR] [--publish-lag-ms N]
+    "simulator [--port N] [--ready-file PATH] [--time-scale FACTOR] [--publish-lag-ms N] [--keep-records N]
 A port of 0, the default, takes a free one; SIMULATOR_PORT sets it too.";
 
 struct Arguments {
@@ -86,7 +86,10 @@ fn parse(
             "--port" => config.port = number(&name, &value)?,
             "--ready-file" => ready_file = Some(PathBuf::from(value)),
             "--time-scale" => config.time_scale = number(&name, &value)?,
-            "--publish-lag-ms" => config.publish_lag = Duration::from_millis(number(&name, &value)?),
+            "--keep-records" => config.keep_records = number(&name, &value)?,
+            "--publish-lag-ms" => {
+                config.publish_lag = Duration::from_millis(number(&name, &value)?)
+            }
             _ => return Err(format!("there is no option {name}\n{USAGE}").into()),
         }
     }

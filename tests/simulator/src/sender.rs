@@ -5,19 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::assumptions::{Assumption, Assumptions};
+use crate::assumptions::Assumption;
 use crate::clock::stamp;
+use crate::outgoing::{Outgoing, outgoing};
 use crate::records::RecordedDelivery;
 use crate::shared::Shared;
 use crate::state::World;
-use crate::state::subscriptions::{MASK, Notification, Subscription};
+use crate::state::subscriptions::{Notification, Subscription};
 use crate::subscription_state::{Answer, Next};
 
 /// `VSServices/<version>` is what receivers route on (facts 3.2).
@@ -34,15 +32,6 @@ pub(crate) struct Job {
     pub(crate) notification: u32,
     /// How long it takes before it is sent at all.
     pub(crate) lag: Duration,
-}
-
-/// A request that is ready to be sent.
-pub(crate) struct Outgoing {
-    url: String,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    /// The request as text, with the secrets masked, as the history shows it.
-    shown: String,
 }
 
 /// What came of it.
@@ -96,7 +85,6 @@ fn prepare(world: &mut World, job: &Job, now: Timestamp) -> Option<Outgoing> {
     let assumptions = world.assumptions.clone();
     let subscription = subscription_mut(world, job)?;
     let disabled = subscription.state.status.is_disabled();
-    let shown_as = subscription.clone();
     let notification = subscription.notification_mut(job.notification)?;
     notification.modified = now;
     if disabled {
@@ -111,8 +99,11 @@ fn prepare(world: &mut World, job: &Job, now: Timestamp) -> Option<Outgoing> {
     if notification.attempts > 1 && !assumptions.hold(Assumption::RetriesKeepCreatedDate) {
         notification.body["createdDate"] = json!(stamp(now));
     }
-    let outgoing = outgoing(&shown_as, &notification.body, &assumptions);
-    notification.request = Some(outgoing.shown.clone());
+    let outgoing = {
+        let notification = subscription.notification(job.notification)?;
+        outgoing(subscription, &notification.body, &assumptions)
+    };
+    subscription.notification_mut(job.notification)?.request = Some(outgoing.shown.clone());
     Some(outgoing)
 }
 
@@ -236,75 +227,6 @@ pub(crate) async fn send_test(
         }
     });
     notification
-}
-
-fn outgoing(subscription: &Subscription, body: &Value, assumptions: &Assumptions) -> Outgoing {
-    let mut headers = HeaderMap::new();
-    let mut put = |name: &str, value: &str| {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            headers.insert(name, value);
-        }
-    };
-    put(CONTENT_TYPE.as_str(), "application/json; charset=utf-8");
-    if assumptions.hold(Assumption::IdHeadersAreSent) {
-        put("Request-Id", &Uuid::new_v4().to_string());
-        put("X-VSS-SubscriptionId", &subscription.id.to_string());
-    }
-    for line in subscription
-        .consumer_input("httpHeaders")
-        .unwrap_or_default()
-        .lines()
-    {
-        if let Some((name, value)) = line.split_once(':') {
-            put(name.trim(), value.trim());
-        }
-    }
-    if let Some(basic) = authorization(subscription, assumptions) {
-        put(AUTHORIZATION.as_str(), &basic);
-    }
-    let body = body.to_string().into_bytes();
-    let shown = shown(subscription.url(), &headers, &body);
-    Outgoing {
-        url: subscription.url().to_owned(),
-        headers,
-        body,
-        shown,
-    }
-}
-
-/// `Basic` with the user name in front of the colon, or nothing there when it was left blank (facts 3.2).
-fn authorization(subscription: &Subscription, assumptions: &Assumptions) -> Option<String> {
-    let user = subscription
-        .consumer_input("basicAuthUsername")
-        .unwrap_or_default();
-    let password = subscription
-        .consumer_input("basicAuthPassword")
-        .unwrap_or_default();
-    if password.is_empty() && user.is_empty() {
-        return None;
-    }
-    if user.is_empty() && !assumptions.hold(Assumption::BlankUserSendsBasic) {
-        return None;
-    }
-    Some(format!(
-        "Basic {}",
-        STANDARD.encode(format!("{user}:{password}"))
-    ))
-}
-
-fn shown(url: &str, headers: &HeaderMap, body: &[u8]) -> String {
-    let mut text = format!("Method: POST\r\nURI: {url}\r\nHTTP Version: 1.1\r\nHeaders:\r\n{{\r\n");
-    for (name, value) in headers {
-        let value = if name == AUTHORIZATION {
-            MASK
-        } else {
-            value.to_str().unwrap_or(MASK)
-        };
-        text.push_str(&format!("  {name}: {value}\r\n"));
-    }
-    text.push_str("}\r\nContent:\r\n");
-    text.push_str(&String::from_utf8_lossy(body));
-    text
 }
 
 async fn send(shared: &Shared, outgoing: &Outgoing) -> Outcome {

@@ -70,9 +70,7 @@ fn ref_updates(repository: &Repository, push: &Push) -> Vec<Value> {
 
 fn list_pushes(organization: &Organization, repository: &Repository, call: &Call<'_>) -> Answer {
     let request = call.request;
-    let reference = request
-        .query("searchCriteria.refName")
-        .map(full_branch);
+    let reference = request.query("searchCriteria.refName").map(full_branch);
     let pusher = request.query("searchCriteria.pusherId");
     let with_updates = request.is_true("searchCriteria.includeRefUpdates");
     let found: Vec<&Push> = repository

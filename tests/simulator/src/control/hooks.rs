@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Answer, bad, body, no_such_call, not_found};
+use crate::api::hooks as api;
 use crate::api::hooks::test_sends::TestSend;
 use crate::api::hooks::views::view;
-use crate::api::hooks as api;
 use crate::events::EventKind;
 use crate::reply::Reply;
 use crate::request::ApiRequest;

@@ -13,9 +13,11 @@ use crate::clock::stamp;
 use crate::events;
 use crate::ids::ZERO;
 use crate::publish::Published;
-use crate::state::git::{self, Commit, Push, RefUpdate, Repository, Signature, full_branch, full_tag};
-use crate::state::trees::Tree;
+use crate::state::git::{
+    self, Commit, Push, RefUpdate, Repository, Signature, full_branch, full_tag,
+};
 use crate::state::people::Person;
+use crate::state::trees::Tree;
 use crate::state::{Organization, take};
 
 /// What happens to a ref.
@@ -68,20 +70,47 @@ pub(crate) fn push(
     if changes.is_empty() {
         return bad("A push moves at least one ref.");
     }
-    // Work on a copy, so that a refused push leaves nothing behind.
-    let mut copy = scene.repository(repository)?.clone();
-    let known: Vec<String> = copy.refs.values().cloned().collect();
-    let mut updates = Vec::new();
-    for change in changes {
-        updates.push(apply(scene, &mut copy, by, change)?);
-    }
-    adopt_default_branch(&mut copy, &updates);
-    *scene
-        .organization_mut()?
-        .repository_mut(repository)
-        .ok_or_else(|| not_found("repository", &repository.to_string()))? = copy;
+    let known: Vec<String> = scene
+        .repository(repository)?
+        .refs
+        .values()
+        .cloned()
+        .collect();
+    let updates = move_refs(scene, repository, by, changes)?;
     let commits = brought(scene.repository(repository)?, &updates, &known);
     record(scene, repository, by, updates, commits)
+}
+
+/// Makes the commits and moves the refs; a refused push leaves every ref where it was.
+fn move_refs(
+    scene: &mut Scene<'_>,
+    id: Uuid,
+    by: &Person,
+    changes: &[RefChange],
+) -> Result<Vec<RefUpdate>, Refused> {
+    // Taken out meanwhile, since making commits asks the organization for people and numbers.
+    let mut taken = {
+        let place = repository_mut(scene, id)?;
+        std::mem::replace(place, Repository::new(id, place.project, ""))
+    };
+    let before = taken.refs.clone();
+    let moved: Result<Vec<RefUpdate>, Refused> = changes
+        .iter()
+        .map(|change| apply(scene, &mut taken, by, change))
+        .collect();
+    match &moved {
+        Ok(updates) => adopt_default_branch(&mut taken, updates),
+        Err(_) => taken.refs = before,
+    }
+    *repository_mut(scene, id)? = taken;
+    moved
+}
+
+fn repository_mut<'a>(scene: &'a mut Scene<'_>, id: Uuid) -> Result<&'a mut Repository, Refused> {
+    scene
+        .organization_mut()?
+        .repository_mut(id)
+        .ok_or_else(|| not_found("repository", &id.to_string()))
 }
 
 /// Writes down a push that has been made to the refs, and publishes what follows from it.
@@ -297,9 +326,7 @@ fn make_commit(
         &comment,
         sequence,
     ));
-    repository
-        .commits
-        .insert(made.id.clone(), Arc::clone(&made));
+    repository.add_commit(Arc::clone(&made));
     Ok(made)
 }
 

@@ -53,8 +53,15 @@ pub(crate) fn event(
         detailed: message.with_paragraph(content),
         message,
         minimal: minimal(&view, pull_request, &base),
-        resource: json!({ "comment": view, "pullRequest": views::pull_request(organization, pull_request) }),
+        resource: json!({ "comment": view, "pullRequest": with_head(organization, pull_request) }),
     })
+}
+
+/// The pull request, with the one commit that only this event lists.
+fn with_head(organization: &Organization, pull_request: &PullRequest) -> Value {
+    let view = views::pull_request(organization, pull_request);
+    let head = view["lastMergeSourceCommit"].clone();
+    views::extended(view, json!({ "commits": [head] }))
 }
 
 fn minimal(comment: &Value, pull_request: &PullRequest, base: &str) -> Value {

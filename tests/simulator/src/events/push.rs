@@ -121,23 +121,32 @@ fn messages(
         _ => "pushed updates to",
     };
     let web = views::web_url(organization, repository);
+    let link = format!("{web}/#version={}", version(updates));
     let message = Message {
-        text: format!(
-            "{who} {did} {}:{names}\r\n({web}/#version=GB{names})",
-            repository.name
-        ),
+        text: format!("{who} {did} {}:{names}\r\n({link})", repository.name),
         html: format!(
-            "{} {did} <a href=\"{web}/\">{}</a>:<a href=\"{web}/#version=GB{names}\">{names}</a>",
+            "{} {did} <a href=\"{web}/\">{}</a>:<a href=\"{link}\">{names}</a>",
             escape(who),
             escape(&repository.name)
         ),
         markdown: format!(
-            "{who} {did} [{}]({web}/):[{names}]({web}/#version=GB{names})",
+            "{who} {did} [{}]({web}/):[{names}]({link})",
             repository.name
         ),
     };
     let detailed = message.with_paragraph(&commit_lines(repository, push));
     (message, detailed)
+}
+
+/// The first ref in the web interface's spelling: a branch or a tag.
+fn version(updates: &[RefUpdate]) -> String {
+    let name = updates.first().map_or("", |it| it.name.as_str());
+    let kind = if name.starts_with("refs/tags/") {
+        "GT"
+    } else {
+        "GB"
+    };
+    format!("{kind}{}", short(name))
 }
 
 fn commit_lines(repository: &Repository, push: &Push) -> String {

@@ -34,27 +34,27 @@ pub(crate) fn event(kind: EventKind, now: Timestamp) -> Event {
     let (id, sentence, resource) = match kind {
         EventKind::Push => (
             PUSH,
-            format!("{AUTHOR} pushed updates to a branch."),
+            format!("{AUTHOR} pushed to a sample repository"),
             push(),
         ),
         EventKind::PullRequestCreated => (
             CREATED,
-            format!("{AUTHOR} created a new pull request"),
+            format!("{AUTHOR} opened a sample pull request"),
             pull_request("active"),
         ),
         EventKind::PullRequestMerged => (
             MERGED,
-            format!("{AUTHOR} has created a pull request merge commit"),
+            format!("{AUTHOR} had a sample merge attempted"),
             pull_request("completed"),
         ),
         EventKind::PullRequestUpdated => (
             UPDATED,
-            format!("{AUTHOR} marked the pull request as completed"),
+            format!("{AUTHOR} completed a sample pull request"),
             pull_request("completed"),
         ),
         EventKind::Comment => (
             UPDATED,
-            format!("{AUTHOR} has edited a pull request comment"),
+            format!("{AUTHOR} edited a sample comment"),
             json!({ "comment": comment(), "pullRequest": pull_request("active") }),
         ),
     };
@@ -113,7 +113,7 @@ fn repository(id: Uuid, name: &str, host: &str) -> Value {
             "visibility": "unchanged",
             "lastUpdateTime": "0001-01-01T00:00:00",
         },
-        "defaultBranch": "refs/heads/master",
+        "defaultBranch": "refs/heads/main",
         "remoteUrl": format!("{host}/_git/{name}"),
     })
 }
@@ -135,13 +135,13 @@ fn push() -> Value {
             "comment": "A sample commit",
             "url": format!("{url}/commits/{new}"),
         }],
-        "refUpdates": [{ "name": "refs/heads/master", "oldObjectId": old, "newObjectId": new }],
-        "repository": repository(PUSHED_REPOSITORY, "Fabrikam-Fiber-Git", PUSH_HOST),
+        "refUpdates": [{ "name": "refs/heads/main", "oldObjectId": old, "newObjectId": new }],
+        "repository": repository(PUSHED_REPOSITORY, "Samples", PUSH_HOST),
         // Not a GUID, other than in every real push.
-        "pushedBy": { "displayName": AUTHOR, "id": "00067FFED5C7AF52@Live.com", "uniqueName": "Windows Live ID\\jamal.hartnett@fabrikam.example" },
-        "pushId": 14,
+        "pushedBy": { "displayName": AUTHOR, "id": "00067FFED5C7AF52@Live.com", "uniqueName": "jamal.hartnett@fabrikam.example" },
+        "pushId": 7,
         "date": "2015-03-02T10:20:30.1234567Z",
-        "url": format!("{url}/pushes/14"),
+        "url": format!("{url}/pushes/7"),
     })
 }
 
@@ -149,7 +149,7 @@ fn pull_request(status: &str) -> Value {
     let url = format!("{HOST}/_apis/git/repositories/{REPOSITORY}/pullRequests/1");
     let closed = (status == "completed").then_some("2014-07-01T09:08:07.6543210Z");
     crate::views::without_nulls(json!({
-        "repository": repository(REPOSITORY, "Fabrikam", HOST),
+        "repository": repository(REPOSITORY, "Sample", HOST),
         "pullRequestId": 1,
         "status": status,
         "createdBy": author(),
@@ -157,8 +157,8 @@ fn pull_request(status: &str) -> Value {
         "closedDate": closed,
         "title": "A sample pull request",
         "description": "What a description looks like.",
-        "sourceRefName": "refs/heads/mytopic",
-        "targetRefName": "refs/heads/master",
+        "sourceRefName": "refs/heads/sample",
+        "targetRefName": "refs/heads/main",
         "mergeStatus": "succeeded",
         "mergeId": guid_for("sample/merge"),
         "lastMergeSourceCommit": commit("sample/source"),
@@ -167,7 +167,7 @@ fn pull_request(status: &str) -> Value {
         "reviewers": [{
             "reviewerUrl": null,
             "vote": 0,
-            "displayName": "[Fabrikam]\\Reviewers",
+            "displayName": "[Sample]\\Reviewers",
             "id": guid_for("sample/team"),
             "uniqueName": "vstfs:///Classification/TeamProject/sample\\Reviewers",
             "isContainer": true,
@@ -175,7 +175,7 @@ fn pull_request(status: &str) -> Value {
         "commits": [commit("sample/source")],
         "url": url,
         "_links": {
-            "web": { "href": format!("{HOST}/_git/Fabrikam/pullrequest/1#view=discussion") },
+            "web": { "href": format!("{HOST}/_git/Sample/pullrequest/1#view=discussion") },
             "statuses": { "href": format!("{url}/statuses") },
         },
     }))

@@ -1,7 +1,7 @@
 //! Git as far as it matters: commits, refs, pushes.
 //! It holds whole trees, not packs: repositories here are small.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -65,6 +65,8 @@ pub(crate) struct Repository {
     pub(crate) commits: HashMap<String, Arc<Commit>>,
     pub(crate) pushes: Vec<Push>,
     pub(crate) statuses: Vec<(String, Status)>,
+    /// In bytes, as the API says it; nothing is ever packed.
+    pub(crate) size: usize,
 }
 
 impl Repository {
@@ -80,6 +82,7 @@ impl Repository {
             commits: HashMap::new(),
             pushes: Vec::new(),
             statuses: Vec::new(),
+            size: 0,
         }
     }
 
@@ -129,17 +132,27 @@ impl Repository {
     }
 
     /// What `to` has and none of `without` has, newest first.
+    ///
+    /// Walks back from the newest and stops where nothing new can follow, so that a long history costs nothing.
     pub(crate) fn new_commits(&self, to: &str, without: &[String]) -> Vec<Arc<Commit>> {
-        let known: HashSet<&str> = without
-            .iter()
-            .flat_map(|id| self.history(id))
-            .map(|commit| commit.id.as_str())
-            .collect();
-        self.history(to)
-            .into_iter()
-            .filter(|commit| !known.contains(commit.id.as_str()))
-            .cloned()
-            .collect()
+        let mut walk = Walk::default();
+        walk.visit(self, to, false);
+        for id in without {
+            walk.visit(self, id, true);
+        }
+        let mut found = Vec::new();
+        while walk.new > 0 {
+            let Some((commit, known)) = walk.next() else {
+                break;
+            };
+            if !known {
+                found.push(Arc::clone(commit));
+            }
+            for parent in &commit.parents {
+                walk.visit(self, parent, known);
+            }
+        }
+        found
     }
 
     /// The newest commit that both have.
@@ -172,13 +185,49 @@ impl Repository {
             .find(|it| it.commits.iter().any(|id| id == commit))
     }
 
-    pub(crate) fn size(&self) -> usize {
-        let blobs: BTreeSet<&str> = self
-            .commits
-            .values()
-            .flat_map(|it| it.tree.values().map(String::as_str))
-            .collect();
-        blobs.iter().map(|it| it.len()).sum()
+    /// Keeps a commit, and counts the files that it brought.
+    pub(crate) fn add_commit(&mut self, commit: Arc<Commit>) {
+        let parent = commit.parents.first().and_then(|it| self.commits.get(it));
+        let brought = commit
+            .tree
+            .iter()
+            .filter(|(path, content)| parent.is_none_or(|it| it.tree.get(*path) != Some(*content)));
+        self.size += brought.map(|(_, content)| content.len()).sum::<usize>();
+        self.commits.insert(commit.id.clone(), commit);
+    }
+}
+
+/// Commits still to be looked at, by their sequence, each with whether it is known already.
+#[derive(Default)]
+struct Walk<'a> {
+    open: BTreeMap<u64, (&'a Arc<Commit>, bool)>,
+    /// How many of them are not known.
+    new: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn visit(&mut self, repository: &'a Repository, id: &str, known: bool) {
+        let Some(commit) = repository.commits.get(id) else {
+            return;
+        };
+        let new = &mut self.new;
+        let (_, is_known) = self.open.entry(commit.sequence).or_insert_with(|| {
+            *new += 1;
+            (commit, false)
+        });
+        if known && !*is_known {
+            *is_known = true;
+            *new -= 1;
+        }
+    }
+
+    /// The newest. A commit never comes twice, since its parents are older than itself.
+    fn next(&mut self) -> Option<(&'a Arc<Commit>, bool)> {
+        let (_, (commit, known)) = self.open.pop_last()?;
+        if !known {
+            self.new -= 1;
+        }
+        Some((commit, known))
     }
 }
 
@@ -223,4 +272,54 @@ pub(crate) fn short(reference: &str) -> &str {
         .strip_prefix("refs/heads/")
         .or_else(|| reference.strip_prefix("refs/tags/"))
         .unwrap_or(reference)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A repository whose commits are named by their sequence, with these parents.
+    fn repository(commits: &[(u64, &[u64])]) -> Repository {
+        let mut it = Repository::new(Uuid::nil(), Uuid::nil(), "x");
+        for (sequence, parents) in commits {
+            let author = Signature {
+                name: String::new(),
+                email: String::new(),
+                date: Timestamp::UNIX_EPOCH,
+            };
+            let parents = parents.iter().map(u64::to_string).collect();
+            let mut made = commit(Arc::default(), parents, author, "", *sequence);
+            made.id = sequence.to_string();
+            it.add_commit(Arc::new(made));
+        }
+        it
+    }
+
+    fn names(commits: &[Arc<Commit>]) -> Vec<u64> {
+        commits.iter().map(|it| it.sequence).collect()
+    }
+
+    #[test]
+    fn new_commits_are_those_that_no_other_branch_leads_to() {
+        // 1 - 2 - 4 - 6 (merge of 4 and 5), and 3 - 5 beside it from 2.
+        let it = repository(&[
+            (1, &[]),
+            (2, &[1]),
+            (3, &[2]),
+            (4, &[2]),
+            (5, &[3]),
+            (6, &[4, 5]),
+        ]);
+        let new = |to: &str, without: &[&str]| {
+            let without: Vec<String> = without.iter().map(|it| (*it).to_owned()).collect();
+            names(&it.new_commits(to, &without))
+        };
+        assert_eq!(new("6", &["4"]), [6, 5, 3]);
+        assert_eq!(new("6", &["3"]), [6, 5, 4]);
+        assert_eq!(new("6", &["4", "5"]), [6]);
+        assert_eq!(new("4", &["6"]), Vec::<u64>::new());
+        assert_eq!(new("2", &[]), [2, 1]);
+        assert_eq!(it.ahead_behind("4", "5"), (2, 1));
+        assert_eq!(it.merge_base("4", "5").map(|it| it.sequence), Some(2));
+    }
 }

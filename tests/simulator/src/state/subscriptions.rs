@@ -15,6 +15,9 @@ use crate::subscription_state::{Progress, SubscriptionState};
 /// How long the service keeps the history of a notification (facts 3.1).
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// So many notifications of a subscription are kept at least.
+const KEPT_AT_LEAST: usize = 5000;
+
 /// What confidential inputs read back as (facts 5).
 pub(crate) const MASK: &str = "********";
 
@@ -97,14 +100,26 @@ impl Subscription {
             .filter(|it| !it.is_empty())
     }
 
-    pub(crate) fn notification_mut(&mut self, id: u32) -> Option<&mut Notification> {
-        self.notifications.iter_mut().find(|it| it.id == id)
+    /// A notification. The wanted one is nearly always one of the latest.
+    pub(crate) fn notification(&self, id: u32) -> Option<&Notification> {
+        self.notifications.iter().rev().find(|it| it.id == id)
     }
 
-    /// Forgets what the service would no longer show.
+    pub(crate) fn notification_mut(&mut self, id: u32) -> Option<&mut Notification> {
+        self.notifications.iter_mut().rev().find(|it| it.id == id)
+    }
+
+    /// Forgets what the service would no longer show, and what a flood would fill the memory with.
     pub(crate) fn forget_old(&mut self, now: Timestamp) {
-        self.notifications
-            .retain(|it| now.duration_since(it.queued) < KEPT);
+        let is_old = |it: &Notification| now.duration_since(it.queued) >= KEPT;
+        if self.notifications.first().is_some_and(is_old) {
+            self.notifications.retain(|it| !is_old(it));
+        }
+        if self.notifications.len() > 2 * KEPT_AT_LEAST {
+            let first = self.next_notification.saturating_sub(KEPT_AT_LEAST as u32);
+            self.notifications
+                .retain(|it| it.id >= first || it.completed.is_none());
+        }
     }
 
     /// Whether the subscription asks for this event.

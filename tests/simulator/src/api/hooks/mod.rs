@@ -20,7 +20,6 @@ use crate::state::{Organization, World};
 use crate::subscription_state::{Status, SubscriptionState};
 use input::{Input, refused};
 use queries::{list, query};
-use test_sends::TestSend;
 use views::{notification_view, view};
 
 pub(crate) fn answer(
@@ -86,7 +85,7 @@ fn one(world: &mut World, call: &Call<'_>, person: &Person, id: &str, rest: &[&s
             let subscription = organization
                 .subscription(id)
                 .ok_or_else(|| missing(&id.to_string()))?;
-            let found = subscription.notifications.iter().find(|it| it.id == number);
+            let found = subscription.notification(number);
             let found = found.ok_or_else(|| missing_notification(number))?;
             return Ok(Reply::ok(notification_view(subscription, found, true)));
         }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::input::refused;
 use super::views::view;
 use super::{Answer, Call};
 use crate::reply::Reply;
@@ -87,4 +88,3 @@ fn passes<'a>(filters: &Value, input: impl Fn(&str) -> Option<&'a String>) -> bo
         })
     })
 }
-

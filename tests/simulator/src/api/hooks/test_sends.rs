@@ -130,4 +130,3 @@ pub(super) fn test(world: &mut World, call: &Call<'_>) -> Result<TestSend, Reply
         None => TestSend::unsaved(world, &call.organization, details, person, call.now),
     }
 }
-

@@ -137,4 +137,3 @@ fn event_view(body: &Value) -> Value {
     }
     event
 }
-

@@ -194,9 +194,7 @@ fn make_commit(
     let sequence = take(&mut organization.counters.commit);
     let made = Arc::new(git::commit(tree, parents, signature, comment, sequence));
     if let Some(repository) = organization.repository_mut(repository) {
-        repository
-            .commits
-            .insert(made.id.clone(), Arc::clone(&made));
+        repository.add_commit(Arc::clone(&made));
     }
     Ok(made)
 }
@@ -228,4 +226,3 @@ pub(super) fn add_iteration(
     find_mut(scene, id)?.iterations.push(iteration);
     Ok(())
 }
-

@@ -1,25 +1,24 @@
 //! Pull requests: opened, pushed to, changed, voted on, completed, abandoned, each with the events of facts 4.3 to 4.5.
 //! A trial merge is attempted whenever source or target change, and every attempt is an event of its own.
 
-use std::sync::Arc;
+mod merging;
+mod opening;
 
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::push::{record, sign};
 use super::{Done, Refused, Scene, bad, not_found};
 use crate::assumptions::Assumption;
 use crate::events::pull_request::{self as rendered, Update};
-use crate::ids::ZERO;
 use crate::publish::Published;
-use crate::state::git::{self, Commit, RefUpdate, Tree, full_branch, short};
+use crate::state::git::{full_branch, short};
 use crate::state::people::Person;
-use crate::state::pull_requests::{
-    Completion, Iteration, Merge, PullRequest, PullRequestStatus, Reviewer,
-};
-use crate::state::take;
+use crate::state::pull_requests::{PullRequest, PullRequestStatus, Reviewer};
 use crate::views;
+use merging::{add_iteration, attempt_merge, complete};
+pub(crate) use opening::create;
+use opening::reviewers;
 
 /// What to change about a pull request. Each thing that is given is an event of its own, in this order.
 #[derive(Deserialize, Default, Debug)]
@@ -73,32 +72,54 @@ pub(crate) fn source_pushed(
 pub(crate) fn change(scene: &mut Scene<'_>, id: u32, change: &Change) -> Result<Done, Refused> {
     let by = scene.person(change.author.as_deref())?;
     find(scene, id)?;
+    let mut events = change_texts(scene, id, &by, change)?;
+    events.extend(change_merge(scene, id, &by, change)?);
+    events.extend(change_people(scene, id, &by, change)?);
+    if let Some(status) = &change.status {
+        events.extend(set_status(scene, id, &by, status, change)?);
+    }
+    if events.is_empty() {
+        return bad("Nothing to change was given.");
+    }
+    done(scene, id, events)
+}
+
+fn change_texts(
+    scene: &mut Scene<'_>,
+    id: u32,
+    by: &Person,
+    change: &Change,
+) -> Result<Vec<Published>, Refused> {
     let mut events = Vec::new();
     if let Some(title) = &change.title {
-        let now_called = format!(", which is now called \"{title}\"");
         find_mut(scene, id)?.title.clone_from(title);
         events.extend(tell(
             scene,
             id,
             by.id,
             "changed the title of",
-            &now_called,
-            loose(scene),
-        )?);
-    }
-    if let Some(description) = &change.description {
-        find_mut(scene, id)?.description = Some(description.clone()).filter(|it| !it.is_empty());
-        events.extend(tell(
-            scene,
-            id,
-            by.id,
-            "changed the description of",
             "",
             loose(scene),
         )?);
     }
+    if let Some(description) = &change.description {
+        let description = Some(description.clone()).filter(|it| !it.is_empty());
+        find_mut(scene, id)?.description = description;
+        let says = "changed the description of";
+        events.extend(tell(scene, id, by.id, says, "", loose(scene))?);
+    }
+    Ok(events)
+}
+
+fn change_merge(
+    scene: &mut Scene<'_>,
+    id: u32,
+    by: &Person,
+    change: &Change,
+) -> Result<Vec<Published>, Refused> {
+    let mut events = Vec::new();
     if let Some(target) = &change.target {
-        events.extend(retarget(scene, id, &by, &full_branch(target))?);
+        events.extend(retarget(scene, id, by, &full_branch(target))?);
     }
     if let Some(draft) = change.draft {
         find_mut(scene, id)?.draft = draft;
@@ -114,6 +135,16 @@ pub(crate) fn change(scene: &mut Scene<'_>, id: u32, change: &Change) -> Result<
         attempt_merge(scene, id)?;
         events.extend(tell_merge(scene, id, by.id)?);
     }
+    Ok(events)
+}
+
+fn change_people(
+    scene: &mut Scene<'_>,
+    id: u32,
+    by: &Person,
+    change: &Change,
+) -> Result<Vec<Published>, Refused> {
+    let mut events = Vec::new();
     if let Some(names) = &change.reviewers {
         let found = reviewers(scene, names, &find(scene, id)?.reviewers)?;
         find_mut(scene, id)?.reviewers = found;
@@ -128,15 +159,9 @@ pub(crate) fn change(scene: &mut Scene<'_>, id: u32, change: &Change) -> Result<
         )?);
     }
     if let Some(vote) = change.vote {
-        events.extend(cast_vote(scene, id, &by, vote)?);
+        events.extend(cast_vote(scene, id, by, vote)?);
     }
-    if let Some(status) = &change.status {
-        events.extend(set_status(scene, id, &by, status, change)?);
-    }
-    if events.is_empty() {
-        return bad("Nothing to change was given.");
-    }
-    done(scene, id, events)
+    Ok(events)
 }
 
 /// The notification type of changes for which nobody knows it (facts 4.4).

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::merging::{add_iteration, attempt_merge};
-use super::{done, find, reviewers, tell_merge};
+use super::{done, find, tell_merge};
 use crate::developer::{Done, Refused, Scene, bad, not_found};
 use crate::events::pull_request as rendered;
 use crate::publish::Published;
@@ -130,7 +130,8 @@ fn prepare(
     Ok(pull_request)
 }
 
-fn reviewers(
+/// People as reviewers; those who were reviewers before keep their vote.
+pub(super) fn reviewers(
     scene: &Scene<'_>,
     names: &[String],
     before: &[Reviewer],
@@ -150,4 +151,3 @@ fn reviewers(
     }
     Ok(found)
 }
-
