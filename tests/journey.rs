@@ -131,7 +131,7 @@ async fn set_up_receive_look_and_unlink() -> Result<()> {
     let told = summaries(&log);
     let place = format!("{project}/platform");
     for words in [
-        format!("created branch fix/anchor with 1 commit at"),
+        "created branch fix/anchor with 1 commit at".to_owned(),
         format!("opened pull request {number} “Secure the anchor” (fix/anchor → main) in {place}"),
         format!(
             "commented on pull request {number} “Secure the anchor” (fix/anchor → main) in {place}: “Looks right”"

@@ -219,12 +219,12 @@ async fn planted_secrets_appear_in_no_log_answer_table_or_state() -> Result<()> 
             "a secret or a part of a payload is in a log line"
         );
     }
-    for (table, _) in &stack.description.tables {
+    for (table, name) in &stack.description.tables {
         let items = aws(
             &stack,
             "dynamodb",
             "DynamoDB_20120810.Scan",
-            json!({ "TableName": stack.description.tables[table] }),
+            json!({ "TableName": name }),
         )
         .await?
         .to_string();

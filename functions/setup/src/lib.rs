@@ -4,10 +4,10 @@
 //!
 //! | path | module |
 //! |---|---|
-//! | `POST /integrations` | [`create`] |
-//! | `GET /integrations`, `GET /integrations/{name}`, `…/webhook` | [`show`] |
-//! | `POST /integrations/{name}/verification` | [`verify`] |
-//! | `GET /integrations/{name}/projects…` | [`picker`] |
+//! | `POST /integrations` | `create.rs` |
+//! | `GET /integrations`, `GET /integrations/{name}`, `…/webhook` | `show.rs` |
+//! | `POST /integrations/{name}/verification` | `verify.rs` |
+//! | `GET /integrations/{name}/projects…` | `picker.rs` |
 
 mod create;
 mod picker;

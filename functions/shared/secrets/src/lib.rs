@@ -71,7 +71,7 @@ pub fn generate_password() -> Result<WebhookPassword, SecretsError> {
 }
 
 impl Secrets {
-    /// The secrets under `prefix`; removed ones can be restored for `recovery_days` (7 to 30, as Secrets Manager has it).
+    /// The secrets under `prefix`; removed ones can be restored for `recovery_days` (7 to 30, as Secrets Manager has it; 0: not at all).
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, prefix: String, recovery_days: i64) -> Self {
         let timeouts = TimeoutConfig::builder()
@@ -162,8 +162,11 @@ impl Secrets {
             let delete = self
                 .client
                 .delete_secret()
-                .secret_id(self.secret(name, kind))
-                .recovery_window_in_days(self.recovery_days);
+                .secret_id(self.secret(name, kind));
+            let delete = match self.recovery_days {
+                0 => delete.force_delete_without_recovery(true),
+                days => delete.recovery_window_in_days(days),
+            };
             match delete.send().await {
                 Ok(_) => removed += 1,
                 // Not there, or scheduled for deletion already.

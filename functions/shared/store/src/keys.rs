@@ -26,7 +26,7 @@ pub const SHARDS: u8 = 8;
 const OLDEST: SignedDuration = SignedDuration::from_hours(48);
 /// A `createdDate` further ahead than this at receipt gives way, too: it is wrong.
 const AHEAD: SignedDuration = SignedDuration::from_mins(10);
-/// The most days between the day a delivery is filed under and the day of its receipt, which follows from [`OLDEST`].
+/// The most days between the day a delivery is filed under and the day of its receipt, which follows from `OLDEST`.
 pub const DAYS_FILED_BEFORE_RECEIPT: i8 = 2;
 /// Event types longer than this, or of other characters than `A-Z a-z 0-9 . _ -`, stand in a key as their digest.
 const LONGEST_EVENT_TYPE: usize = 128;
