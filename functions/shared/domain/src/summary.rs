@@ -303,7 +303,7 @@ fn capitalised(text: &str) -> String {
 }
 
 /// One line of harmless text: control and direction-changing characters become spaces, runs of space one, the rest is cut
-/// at [`MOST_CHARACTERS`].
+/// at `MOST_CHARACTERS`.
 #[must_use]
 pub fn plain(text: &str) -> String {
     let mut line = String::new();

@@ -53,7 +53,7 @@ pub enum Unreadable {
     /// JSON that ends too early.
     #[error("the body is cut off: its JSON ends too early")]
     CutOff,
-    /// More levels than [`DEEPEST_NESTING`].
+    /// More levels than 128.
     #[error("the body nests more than {DEEPEST_NESTING} levels deep")]
     TooDeep,
     /// JSON of another shape than a notification's.
