@@ -102,13 +102,21 @@ pub(crate) fn outcome(kind: DeliveryKind) -> &'static str {
     }
 }
 
-/// A delivery with its body, exactly as received: as text where it is text, else as base64.
+/// The longest payload that is shown as text, in bytes of JSON: a function URL's answer has at most 6 MB.
+const LONGEST_TEXT: usize = 5_000_000;
+
+/// Control characters take six bytes each in JSON, so 2 MB of them would outgrow an answer.
+fn fits_an_answer(text: &str) -> bool {
+    serde_json::to_string(text).is_ok_and(|json| json.len() <= LONGEST_TEXT)
+}
+
+/// A delivery with its body, exactly as received: as text where it is text and fits, else as base64.
 pub(crate) fn whole(delivery: &Delivery) -> Value {
     let read = Read::new(delivery);
     let mut body = read.row();
     let (payload, encoding) = match std::str::from_utf8(&delivery.body) {
-        Ok(text) => (text.to_owned(), "utf-8"),
-        Err(_not_text) => (STANDARD.encode(&delivery.body), "base64"),
+        Ok(text) if fits_an_answer(text) => (text.to_owned(), "utf-8"),
+        _ => (STANDARD.encode(&delivery.body), "base64"),
     };
     body["payload"] = json!(payload);
     body["payloadEncoding"] = json!(encoding);

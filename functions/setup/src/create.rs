@@ -99,6 +99,10 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
             "setting up took too long and somebody else has begun with this name; look at GET /integrations",
         ));
     }
+    if name_since < now {
+        // Instances of the webhook may have read what stood under this name before.
+        tokio::time::sleep(domain::password::REST).await;
+    }
     let mut body = show::shown(app, &integration);
     body["webhook"] =
         json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });

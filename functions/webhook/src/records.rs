@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{IntegrationName, Status, password};
+use domain::{
+    IntegrationName, Status,
+    password::{self, REST},
+};
 use jiff::Timestamp;
 use store::{Store, StoreError, WebhookRecord};
 
-/// How long a name's record is not read again, whatever is sent. A rotation waits as long before it uses a new password.
-const REST: Duration = Duration::from_secs(5);
 /// How many names without an integration are remembered.
 const MOST_UNKNOWN: usize = 256;
 /// How many reads of names that are not known an instance makes at once, and how soon it gets each of them back.

@@ -330,6 +330,8 @@ impl Store {
             while !wanted.is_empty() {
                 let request = KeysAndAttributes::builder()
                     .set_keys(Some(wanted))
+                    // A head that was listed must not seem to be gone because another replica is behind.
+                    .consistent_read(true)
                     .build()
                     .map_err(|error| StoreError::Unreadable(error.to_string()))?;
                 let answer = self
