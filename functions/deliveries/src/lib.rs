@@ -4,12 +4,10 @@
 mod list;
 mod view;
 
-use std::time::Instant;
-
 use edge::{
     Problem, ProblemKind,
     config::{self, ConfigError},
-    http::{no_such_method, no_such_path},
+    http::{Answer, no_such_method, no_such_path},
 };
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
@@ -22,8 +20,6 @@ pub struct App {
     store: Store,
     retention: SignedDuration,
 }
-
-type Answer = Result<(StatusCode, serde_json::Value), Problem>;
 
 impl App {
     /// The function as its environment configures it.
@@ -50,11 +46,8 @@ impl App {
     }
 
     /// Answers one request.
-    #[expect(clippy::disallowed_methods, reason = "a handler asks the clock, once")]
     pub async fn handle(&self, request: Request) -> Response<Body> {
-        let (started, now) = (Instant::now(), Timestamp::now());
-        let answer = self.route(&request, now).await;
-        edge::http::answer(&request, answer, started.elapsed())
+        edge::http::answer(&request, |now| self.route(&request, now)).await
     }
 
     async fn route(&self, request: &Request, now: Timestamp) -> Answer {

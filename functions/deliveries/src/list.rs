@@ -12,6 +12,7 @@ use std::{
 };
 
 use domain::IntegrationName;
+use edge::http::Answer;
 use edge::{Problem, ProblemKind};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 use store::{DeliveryHead, keys};
 
 use crate::{
-    Answer, App,
+    App,
     view::{self, Read},
 };
 

@@ -7,6 +7,7 @@ use domain::{
     Connection, Credential, Integration, IntegrationName, Organization, PasswordDigest,
     PersonalAccessToken, Status, WebhookPassword,
 };
+use edge::http::Answer;
 use edge::{Problem, ProblemKind};
 use http::StatusCode;
 use jiff::{Timestamp, civil::Date};
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use store::{Activated, Claim, Claimed};
 
-use crate::{Answer, App, problems, show, verify};
+use crate::{App, problems, show, verify};
 
 /// What a person is told when the integration is there; word for word the seed page's notification.
 const CREATED: &str = "New integration was created";

@@ -15,15 +15,13 @@ mod problems;
 mod show;
 mod verify;
 
-use std::time::Instant;
-
 use ado::Ado;
 use domain::{Integration, IntegrationName, Status};
 use edge::{
     Problem, config,
-    http::{no_such_method, no_such_path},
+    http::{Answer, no_such_method, no_such_path},
 };
-use http::{Method, StatusCode};
+use http::Method;
 use jiff::Timestamp;
 use lambda_http::{Body, Request, Response};
 use secrets::Secrets;
@@ -46,9 +44,6 @@ pub struct Config {
     /// The webhook function's URL, to which an integration's name is appended.
     pub webhook_url: String,
 }
-
-/// What a handler gives: a status and a JSON body.
-type Answer = Result<(StatusCode, serde_json::Value), Problem>;
 
 impl App {
     /// The function as its environment configures it.
@@ -90,11 +85,8 @@ impl App {
     }
 
     /// Answers one request.
-    #[expect(clippy::disallowed_methods, reason = "a handler asks the clock, once")]
     pub async fn handle(&self, request: Request) -> Response<Body> {
-        let (started, now) = (Instant::now(), Timestamp::now());
-        let answer = self.route(&request, now).await;
-        edge::http::answer(&request, answer, started.elapsed())
+        edge::http::answer(&request, |now| self.route(&request, now)).await
     }
 
     async fn route(&self, request: &Request, now: Timestamp) -> Answer {

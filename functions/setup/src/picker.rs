@@ -1,10 +1,11 @@
 //! The repository picker: what the token can see in Azure DevOps, now. Nothing of it is kept.
 
+use edge::http::Answer;
 use http::StatusCode;
 use lambda_http::Request;
 use serde_json::json;
 
-use crate::{Answer, App, problems};
+use crate::{App, problems};
 
 /// `GET /integrations/{name}/projects`.
 pub(crate) async fn projects(app: &App, request: &Request, name: &str) -> Answer {

@@ -2,11 +2,12 @@
 
 use domain::{Integration, IntegrationName, Status};
 use edge::Problem;
+use edge::http::Answer;
 use http::StatusCode;
 use lambda_http::Request;
 use serde_json::{Value, json};
 
-use crate::{Answer, App};
+use crate::App;
 
 /// `GET /integrations`.
 pub(crate) async fn list(app: &App, request: &Request) -> Answer {

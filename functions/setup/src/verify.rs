@@ -4,11 +4,12 @@
 use ado::{AdoClient, AdoError};
 use domain::Connection;
 use edge::Problem;
+use edge::http::Answer;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{Answer, App, problems};
+use crate::{App, problems};
 
 /// What a person is told when the connection works; word for word the seed page's notification.
 pub(crate) const SUCCEEDED: &str = "Connecting to Azure DevOps succeeded";

@@ -4,13 +4,11 @@
 //! A call that was cut off is finished by the next one. It reads no secret, and does not call Azure DevOps yet:
 //! removing the service hooks comes with making them.
 
-use std::time::Instant;
-
 use domain::{Integration, IntegrationName, Status};
 use edge::{
     Problem, ProblemKind,
     config::{self, ConfigError},
-    http::{no_such_method, no_such_path},
+    http::{Answer, no_such_method, no_such_path},
 };
 use http::{Method, StatusCode};
 use jiff::Timestamp;
@@ -28,8 +26,6 @@ pub struct App {
     store: Store,
     secrets: Secrets,
 }
-
-type Answer = Result<(StatusCode, Value), Problem>;
 
 impl App {
     /// The function as its environment configures it.
@@ -57,11 +53,8 @@ impl App {
     }
 
     /// Answers one request.
-    #[expect(clippy::disallowed_methods, reason = "a handler asks the clock, once")]
     pub async fn handle(&self, request: Request) -> Response<Body> {
-        let (started, now) = (Instant::now(), Timestamp::now());
-        let answer = self.route(&request, now).await;
-        edge::http::answer(&request, answer, started.elapsed())
+        edge::http::answer(&request, |now| self.route(&request, now)).await
     }
 
     async fn route(&self, request: &Request, now: Timestamp) -> Answer {

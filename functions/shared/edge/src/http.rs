@@ -1,12 +1,14 @@
 //! Requests taken apart and answers put together, for all functions alike.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use ::http::{HeaderValue, StatusCode, header};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 use lambda_http::{Body, Request, RequestExt, Response};
 use percent_encoding::percent_decode_str;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{Problem, ProblemKind};
 
@@ -153,19 +155,27 @@ pub fn json<T: Serialize>(status: StatusCode, body: &T) -> Response<Body> {
     response
 }
 
-/// The answer of an operator's function, and its line in the log: method and path, but nothing of what was sent.
-#[must_use]
-pub fn answer(
-    request: &Request,
-    answer: Result<(StatusCode, serde_json::Value), Problem>,
-    took: Duration,
-) -> Response<Body> {
+/// What a route of an operator's function gives: a status and a JSON body, or a refusal.
+pub type Answer = Result<(StatusCode, Value), Problem>;
+
+/// Answers an operator's request by `route`, which is told the time, and logs it: method and path, but nothing of what was
+/// sent.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the handlers of all operators' functions ask the clock here, once"
+)]
+pub async fn answer<F>(request: &Request, route: impl FnOnce(Timestamp) -> F) -> Response<Body>
+where
+    F: Future<Output = Answer>,
+{
+    let started = Instant::now();
+    let answer = route(Timestamp::now()).await;
     let request_id = request_id(request);
     let response = match answer {
         Ok((status, body)) => json(status, &body),
         Err(problem) => problem.into_response(&request_id),
     };
-    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (method, path, status) = (
         request.method().as_str(),
         path(request),
