@@ -1,0 +1,2 @@
+# make deploy ENVIRONMENT=prod. Everything else as variables.tf has it.
+environment = "prod"

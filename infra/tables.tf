@@ -1,0 +1,78 @@
+# Both are encrypted at rest with DynamoDB's own key, as every table is: no KMS call, and no charge, on a cold read.
+
+# Deliveries. Written once and kept for var.event_retention_days.
+resource "aws_dynamodb_table" "events" {
+  name                        = "${local.name}-events"
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "pk"
+  range_key                   = "sk"
+  deletion_protection_enabled = var.deletion_protection
+
+  # A delivery is never changed, so what it becomes needs its new image alone.
+  stream_enabled   = true
+  stream_view_type = "NEW_IMAGE"
+
+  attribute {
+    name = "pk"
+    type = "S"
+  }
+
+  attribute {
+    name = "sk"
+    type = "S"
+  }
+
+  ttl {
+    attribute_name = "expires"
+    enabled        = true
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+}
+
+# Integrations, pending ones and tombstones; the latter two expire.
+resource "aws_dynamodb_table" "integrations" {
+  name                        = "${local.name}-integrations"
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "pk"
+  range_key                   = "sk"
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = "pk"
+    type = "S"
+  }
+
+  attribute {
+    name = "sk"
+    type = "S"
+  }
+
+  attribute {
+    name = "directory"
+    type = "S"
+  }
+
+  # Sparse: what is to be listed carries the attribute. It has what a list shows, and so no password digest.
+  global_secondary_index {
+    name            = "directory"
+    hash_key        = "directory"
+    range_key       = "pk"
+    projection_type = "INCLUDE"
+    non_key_attributes = [
+      "organization", "organization_url", "status", "description", "labels",
+      "token_expires_on", "connected_as", "checked_at", "connection_failure", "name_since", "created_at", "updated_at",
+    ]
+  }
+
+  ttl {
+    attribute_name = "expires"
+    enabled        = true
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+}

@@ -1,0 +1,128 @@
+# What each variable refuses.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+}
+
+variables {
+  package_dir = "tests/packages"
+}
+
+run "region" {
+  command = plan
+  variables { region = "Ireland" }
+  expect_failures = [var.region]
+}
+
+run "environment_with_a_capital" {
+  command = plan
+  variables { environment = "Prod" }
+  expect_failures = [var.environment]
+}
+
+run "environment_that_outgrows_names" {
+  command = plan
+  variables { environment = "a-name-of-twenty-five-chars" }
+  expect_failures = [var.environment]
+}
+
+run "tags_that_are_set_here" {
+  command = plan
+  variables { tags = { Application = "mine" } }
+  expect_failures = [var.tags]
+}
+
+run "tags_of_aws" {
+  command = plan
+  variables { tags = { "aws:owner" = "me" } }
+  expect_failures = [var.tags]
+}
+
+run "package_dir" {
+  command = plan
+  variables { package_dir = "" }
+  expect_failures = [var.package_dir]
+}
+
+run "architecture" {
+  command = plan
+  variables { architecture = "riscv64" }
+  expect_failures = [var.architecture]
+}
+
+run "azure_devops_url_in_the_clear" {
+  command = plan
+  variables { azure_devops_url = "http://dev.azure.com" }
+  expect_failures = [var.azure_devops_url]
+}
+
+run "azure_devops_url_with_a_path" {
+  command = plan
+  variables { azure_devops_url = "https://dev.azure.com/fabrikam" }
+  expect_failures = [var.azure_devops_url]
+}
+
+run "azure_devops_url_with_a_user" {
+  command = plan
+  variables { azure_devops_url = "https://me@dev.azure.com" }
+  expect_failures = [var.azure_devops_url]
+}
+
+run "event_retention_days" {
+  command = plan
+  variables { event_retention_days = 6 }
+  expect_failures = [var.event_retention_days]
+}
+
+run "event_retention_days_in_halves" {
+  command = plan
+  variables { event_retention_days = 7.5 }
+  expect_failures = [var.event_retention_days]
+}
+
+run "secret_recovery_days" {
+  command = plan
+  variables { secret_recovery_days = 3 }
+  expect_failures = [var.secret_recovery_days]
+}
+
+run "log_level_that_blinds_the_alarms" {
+  command = plan
+  variables { log_level = "WARN" }
+  expect_failures = [var.log_level]
+}
+
+run "log_retention_days" {
+  command = plan
+  variables { log_retention_days = 31 }
+  expect_failures = [var.log_retention_days]
+}
+
+run "webhook_reserved_concurrency" {
+  command = plan
+  variables { webhook_reserved_concurrency = 5 }
+  expect_failures = [var.webhook_reserved_concurrency]
+}
+
+run "alarm_topic_arns" {
+  command = plan
+  variables { alarm_topic_arns = ["ops@example.com"] }
+  expect_failures = [var.alarm_topic_arns]
+}
+
+run "local_endpoint_elsewhere" {
+  command = plan
+  variables { local_endpoint = "http://10.0.0.1:4566" }
+  expect_failures = [var.local_endpoint]
+}
+
+run "integration_cache_seconds" {
+  command = plan
+  variables { integration_cache_seconds = 0 }
+  expect_failures = [var.integration_cache_seconds]
+}
