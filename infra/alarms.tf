@@ -18,7 +18,7 @@ locals {
   delivery_alarms = {
     unavailable = {
       metric      = "Unavailable"
-      pattern     = "{ $.fields.message = \"request\" && $.fields.status = 503 }"
+      pattern     = "{ $.fields.message = \"request\" && $.fields.outcome = \"unavailable\" }"
       description = "Deliveries were answered 503. Azure DevOps repeats them for about three minutes; then they are lost"
     }
     refused = {

@@ -29,6 +29,8 @@ use crate::{
 
 /// How many bodies a request reads for a filter before it gives the page it has.
 const MOST_EXAMINED: usize = 400;
+/// How many bodies are read together at the least, so that a small page with a filter is not one call a delivery.
+const FEWEST_AT_ONCE: usize = 25;
 /// How long days are read for one page: well below the function's time-out, for that is what an answer must not hit.
 const LONGEST: Duration = Duration::from_secs(8);
 /// How many days are read at once; eight queries each.
@@ -103,14 +105,20 @@ struct Page {
 }
 
 impl Page {
-    /// Ends the page after all of `day`.
+    fn has_enough(&mut self, wanted: &Wanted) -> bool {
+        self.is_full |= self.rows.len() >= wanted.size || self.examined >= MOST_EXAMINED;
+        self.is_full
+    }
+
+    /// Ends the page after all of `day`: the next one begins with the last moment of the day before.
     fn stop_before(&mut self, day: Date) {
         let begin = TimeZone::UTC
             .to_timestamp(day.at(0, 0, 0, 0))
             .unwrap_or(Timestamp::MIN);
         self.last = Some(Cursor {
-            received: begin.as_microsecond(),
-            id: String::new(),
+            received: begin.as_microsecond() - 1,
+            // Behind every id, which is base64url: whatever was received in that microsecond comes on the next page.
+            id: "~".to_owned(),
         });
         self.is_full = true;
     }
@@ -124,14 +132,13 @@ impl Page {
     ) -> Result<(), Problem> {
         let candidates: Vec<&DeliveryHead> =
             heads.iter().filter(|head| wanted.may_be(head)).collect();
-        for chunk in candidates.chunks(wanted.size) {
-            if self.is_full {
+        for chunk in candidates.chunks(wanted.size.max(FEWEST_AT_ONCE)) {
+            if self.has_enough(wanted) {
                 return Ok(());
             }
             let ids: Vec<_> = chunk.iter().map(|head| head.id.clone()).collect();
             for delivery in app.store.deliveries(&ids).await.map_err(Problem::ours)? {
-                if self.rows.len() >= wanted.size || self.examined >= MOST_EXAMINED {
-                    self.is_full = true;
+                if self.has_enough(wanted) {
                     return Ok(());
                 }
                 let read = Read::new(&delivery);
@@ -348,4 +355,24 @@ fn moment(request: &Request, name: &'static str, edge: Edge) -> Result<Option<Ti
         .at(name)
     };
     day.map(Some).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_ends_after_a_day_is_followed_by_the_day_before() {
+        let mut page = Page::default();
+        let day = Date::constant(2026, 11, 23);
+        page.stop_before(day);
+        let last = page.last.unwrap();
+        let next = Timestamp::from_microsecond(last.received).unwrap();
+        assert_eq!(keys::day_of(next), before(day, 1));
+        let of_that_day = Cursor {
+            received: last.received,
+            id: "YWNtZQ".to_owned(),
+        };
+        assert!(of_that_day < last, "nothing of the day before is left out");
+    }
 }

@@ -78,12 +78,12 @@ impl<'a> Read<'a> {
             "outcome": outcome(head.kind),
         });
         if let Some(notification) = &self.notification {
-            row["eventType"] = json!(notification.event_type.as_str());
-            row["eventId"] = json!(notification.event_id);
+            row["eventType"] = json!(summary::plain(notification.event_type.as_str()));
+            row["eventId"] = json!(notification.event_id.as_deref().map(summary::plain));
         }
         if let Some(repository) = self.repository() {
-            row["repository"] = json!(full_name(repository));
-            row["repositoryId"] = json!(repository.id);
+            row["repository"] = json!(summary::plain(&full_name(repository)));
+            row["repositoryId"] = json!(repository.id.as_deref().map(summary::plain));
         }
         if self.delivery.reason.is_some() {
             row["reason"] = json!(self.reason());
@@ -102,12 +102,13 @@ pub(crate) fn outcome(kind: DeliveryKind) -> &'static str {
     }
 }
 
-/// The longest payload that is shown as text, in bytes of JSON: a function URL's answer has at most 6 MB.
+/// The longest payload that is shown as text, in bytes of the answer: a function URL's has at most 6 MB.
 const LONGEST_TEXT: usize = 5_000_000;
 
-/// Control characters take six bytes each in JSON, so 2 MB of them would outgrow an answer.
+/// Whether a text may stand in an answer, where it is escaped twice: in the body's JSON, and that in the Lambda runtime's.
 fn fits_an_answer(text: &str) -> bool {
-    serde_json::to_string(text).is_ok_and(|json| json.len() <= LONGEST_TEXT)
+    let twice = serde_json::to_string(text).and_then(|once| serde_json::to_string(&once));
+    twice.is_ok_and(|twice| twice.len() <= LONGEST_TEXT)
 }
 
 /// A delivery with its body, exactly as received: as text where it is text and fits, else as base64.

@@ -3,6 +3,8 @@
 //! A step that fails leaves nothing behind that looks like an integration; a crash leaves a claim that ends by itself
 //! and can be taken over.
 
+use std::time::{Duration, Instant};
+
 use domain::{
     Connection, Credential, Integration, IntegrationName, Organization, PasswordDigest,
     PersonalAccessToken, Status, WebhookPassword,
@@ -10,7 +12,7 @@ use domain::{
 use edge::http::Answer;
 use edge::{Problem, ProblemKind};
 use http::StatusCode;
-use jiff::{Timestamp, civil::Date};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use lambda_http::Request;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -21,6 +23,8 @@ use crate::{App, problems, show, verify};
 
 /// What a person is told when the integration is there; word for word the seed page's notification.
 const CREATED: &str = "New integration was created";
+/// How long writing the secrets may take: with removing them again, less than a claim lasts.
+const SECRETS: Duration = Duration::from_secs(60);
 /// The longest description, in characters.
 const LONGEST_DESCRIPTION: usize = 1_000;
 /// The most labels, and the longest of them in characters.
@@ -51,6 +55,7 @@ struct Wanted {
 
 /// `POST /integrations`.
 pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answer {
+    let started = Instant::now();
     let body: CreateRequest = edge::http::body(request)?;
     let wanted = body.understood(&app.config.azure_devops_url, now)?;
     // Tells of a taken name before anything is asked of Azure DevOps; the claim below is what decides.
@@ -74,8 +79,10 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
         nonce: &nonce,
         organization: &wanted.organization,
     };
-    let name_since = match app.store.claim(&claim, now).await.map_err(Problem::ours)? {
-        Claimed::Yes { name_since } => name_since,
+    // Verifying may have taken two minutes: the claim's life begins now.
+    let now = now + SignedDuration::try_from(started.elapsed()).unwrap_or_default();
+    let known_since = match app.store.claim(&claim, now).await.map_err(Problem::ours)? {
+        Claimed::Yes { known_since } => known_since,
         Claimed::Taken(status) => return Err(name_taken(status)),
         Claimed::Busy => {
             return Err(Problem::new(
@@ -85,8 +92,8 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
             .at("name"));
         }
     };
-    let integration = wanted.integration(connected_as, name_since, now);
-    let password = secure(app, &integration.name, &wanted.credential, &nonce).await?;
+    let integration = wanted.integration(connected_as, known_since.unwrap_or(now), now);
+    let password = secure(app, &integration, &wanted.credential, &nonce).await?;
     let digest = PasswordDigest::of(password.expose().as_bytes());
     // Where this answer is lost the integration may be active all the same: its secrets must not be touched any more.
     let activated = app
@@ -100,7 +107,7 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
             "setting up took too long and somebody else has begun with this name; look at GET /integrations",
         ));
     }
-    if name_since < now {
+    if known_since.is_some() {
         // Instances of the webhook may have read what stood under this name before.
         tokio::time::sleep(domain::password::REST).await;
     }
@@ -114,21 +121,25 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
 /// Writes both secrets. Where one cannot be written, both are removed and the claim is given up.
 async fn secure(
     app: &App,
-    name: &IntegrationName,
+    integration: &Integration,
     credential: &Credential,
     nonce: &str,
 ) -> Result<WebhookPassword, Problem> {
+    let name = &integration.name;
     let password = secrets::generate_password().map_err(Problem::ours)?;
-    let kept = match app.secrets.keep_credential(name, credential).await {
-        Ok(()) => app.secrets.keep_password(name, &password).await,
-        failed => failed,
+    let both = async {
+        app.secrets.keep_credential(name, credential).await?;
+        app.secrets.keep_password(name, &password).await
     };
-    let Err(error) = kept else {
-        return Ok(password);
+    // No secret is written when the claim may have run out: the name may be somebody else's by then.
+    let failed = match tokio::time::timeout(SECRETS, both).await {
+        Ok(Ok(())) => return Ok(password),
+        Ok(Err(error)) => Problem::ours(error),
+        Err(elapsed) => Problem::ours(elapsed),
     };
     match app.secrets.remove(name).await {
         Ok(_) => {
-            if let Err(error) = app.store.abandon(name, nonce).await {
+            if let Err(error) = app.store.abandon(name, nonce, integration.created_at).await {
                 tracing::warn!(
                     cause = edge::problem::chain(&error),
                     "a claim is left to end by itself"
@@ -141,7 +152,7 @@ async fn secure(
             "secrets are left until the name is used again"
         ),
     }
-    Err(Problem::ours(error))
+    Err(failed)
 }
 
 fn name_taken(status: Status) -> Problem {
@@ -232,8 +243,9 @@ impl Wanted {
 /// A day, `2027-05-31`, or a moment, of which the day in UTC counts.
 fn expiry(text: &str, now: Timestamp) -> Result<Date, Problem> {
     let field = "personalAccessTokenExpiresOn";
-    let date: Date = text
-        .parse()
+    let moment = text.parse::<Timestamp>().map(store::keys::day_of);
+    let date: Date = moment
+        .or_else(|_no_moment| text.parse())
         .map_err(|_form| invalid(field, &"a day is written as 2027-05-31"))?;
     if date < store::keys::day_of(now) {
         return Err(invalid(

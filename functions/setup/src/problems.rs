@@ -30,7 +30,7 @@ pub(crate) fn of_azure_devops(error: AdoError) -> Problem {
     match error {
         AdoError::TokenRefused | AdoError::SignInPage => Problem::new(
             ProblemKind::TokenRefused,
-            "Azure DevOps refuses the personal access token. It may be mistyped, revoked, or made for another organization: make one for this organization and paste it whole.",
+            "Azure DevOps refuses the personal access token. It may be mistyped, expired, revoked, or made for another organization: make one for this organization and paste it whole.",
         )
         .at("personalAccessToken"),
         AdoError::TokenExpired => Problem::new(
@@ -39,7 +39,7 @@ pub(crate) fn of_azure_devops(error: AdoError) -> Problem {
         )
         .at("personalAccessToken"),
         AdoError::Denied(message) => lacks_scope(&message),
-        AdoError::NotFound { message, .. } => Problem::new(
+        AdoError::NotFound(message) => Problem::new(
             ProblemKind::NotFound,
             with_message("Azure DevOps does not have this, or the token's user may not see it.", &message),
         ),
@@ -53,7 +53,7 @@ pub(crate) fn of_azure_devops(error: AdoError) -> Problem {
         .retry_after(retry_after),
         AdoError::Unreachable(what) => Problem::new(
             ProblemKind::AzureDevOpsUnreachable,
-            format!("Azure DevOps cannot be reached ({what}). Try again; nothing was stored."),
+            format!("Azure DevOps cannot be reached ({what}). Try again in a moment."),
         ),
         AdoError::Unexpected(what) => Problem::new(
             ProblemKind::AzureDevOpsUnexpected,

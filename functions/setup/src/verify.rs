@@ -1,5 +1,5 @@
 //! Whether a connection works: whose token it is, whether it sees a project, and whether it can list that project's
-//! repositories. Read-only, three calls.
+//! repositories. Read-only, three calls as a rule.
 
 use ado::{AdoClient, AdoError};
 use domain::Connection;
@@ -14,26 +14,36 @@ use crate::{App, problems};
 /// What a person is told when the connection works; word for word the seed page's notification.
 pub(crate) const SUCCEEDED: &str = "Connecting to Azure DevOps succeeded";
 
+/// How many projects are tried: in one the repositories may be switched off, or hidden from the token's user.
+const MOST_PROJECTS: u32 = 5;
+
 /// Tries the connection; gives whose token it is.
 pub(crate) async fn connection(client: &AdoClient) -> Result<String, Problem> {
     let user = client.connected_user().await.map_err(|error| match error {
         // Nothing but the organization is in the path of this call.
-        AdoError::NotFound { .. } => problems::no_such_organization(),
+        AdoError::NotFound(_) => problems::no_such_organization(),
         AdoError::Denied(message) => problems::lacks_scope(&message),
         error => problems::of_azure_devops(error),
     })?;
-    // From here on the token is known to be good: a 401 means that it lacks the scope (facts 7).
-    let scope = |error| match error {
+    let projects = client.projects(MOST_PROJECTS, None).await.map_err(scope)?;
+    let mut refusal = problems::lacks_scope("the token sees no project");
+    for project in &projects.items {
+        refusal = match client.repositories(&project.id).await {
+            Ok(_) => return Ok(user),
+            Err(error @ (AdoError::Denied(_) | AdoError::NotFound(_))) => scope(error),
+            Err(error) => return Err(scope(error)),
+        };
+    }
+    Err(refusal)
+}
+
+/// A refusal of a token that is known to be good: a 401 means that it lacks the scope (facts 7).
+fn scope(error: AdoError) -> Problem {
+    match error {
         AdoError::TokenRefused => problems::lacks_scope(""),
-        AdoError::NotFound { message, .. } => problems::lacks_scope(&message),
+        AdoError::NotFound(message) => problems::lacks_scope(&message),
         error => problems::of_azure_devops(error),
-    };
-    let projects = client.projects(1, None).await.map_err(scope)?;
-    let Some(project) = projects.items.first() else {
-        return Err(problems::lacks_scope("the token sees no project"));
-    };
-    client.repositories(&project.id).await.map_err(scope)?;
-    Ok(user.display_name)
+    }
 }
 
 /// `POST /integrations/{name}/verification`: tries the connection now and notes how it went.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use lambda_http::{Body, Request, Response};
 use secrets::Secrets;
 use serde_json::{Value, json};
-use store::{Begun, Store, Tables};
+use store::{Begun, Finished, Store, Tables};
 
 /// What a person is told of the hooks that a person made.
 const REMINDER: &str = "Service hooks that were made by hand stay in Azure DevOps: remove them under Project settings, Service hooks. Until then they are answered with 410, which makes Azure DevOps disable them.";
@@ -106,10 +106,15 @@ impl App {
             Begun::Unknown => return Err(unknown()),
         };
         let removed = self.secrets.remove(name).await.map_err(Problem::ours)?;
-        self.store
+        let finished = self
+            .store
             .finish_unlink(name, now)
             .await
             .map_err(Problem::ours)?;
+        if finished == Finished::SetUpAgain {
+            let detail = "while this call was under way another one unlinked the integration, and it was set up again: verify it, and unlink it again if that fails";
+            return Err(Problem::new(ProblemKind::InProgress, detail));
+        }
         let unlinked = Integration {
             status: Status::Unlinked,
             ..*integration

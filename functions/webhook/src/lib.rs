@@ -50,9 +50,13 @@ pub struct Settings {
 enum Outcome {
     Stored(DeliveryKind),
     Duplicate,
-    Refused { known: bool },
+    Refused {
+        known: bool,
+    },
     Gone,
     Unavailable,
+    /// The budget for looking up names is spent: this one may be known, so it is not refused.
+    Withheld,
     NotPost,
     NoName,
 }
@@ -110,7 +114,9 @@ impl App {
             return Outcome::NoName;
         };
         let Some(presented) = credential::password_digest(request.headers()) else {
-            return Outcome::Refused { known: false };
+            return Outcome::Refused {
+                known: self.records.knows(&name),
+            };
         };
         match self
             .records
@@ -120,13 +126,12 @@ impl App {
             Verdict::Authentic(Status::Unlinked) => Outcome::Gone,
             Verdict::Authentic(_) => self.keep(&name, request.body().as_ref(), received).await,
             Verdict::Refused { known } => Outcome::Refused { known },
+            Verdict::Withheld => Outcome::Withheld,
             Verdict::Unavailable(error) => {
-                if let Some(error) = error {
-                    tracing::error!(
-                        cause = edge::problem::chain(&error),
-                        "the integration cannot be read"
-                    );
-                }
+                tracing::error!(
+                    cause = edge::problem::chain(&error),
+                    "the integration cannot be read"
+                );
                 Outcome::Unavailable
             }
         }
@@ -152,7 +157,14 @@ impl App {
         body: &[u8],
         received: Timestamp,
     ) -> Result<Outcome, StoreError> {
-        let mut delivery = delivery::understand(name, body, received, self.retention);
+        let understand = || delivery::understand(name, body, received, self.retention);
+        // A body that made it panic would do so each time it is sent again.
+        let mut delivery =
+            std::panic::catch_unwind(AssertUnwindSafe(understand)).unwrap_or_else(|_panic| {
+                tracing::error!("a body made the parser panic; it is kept as quarantined");
+                let reason = "understanding it failed";
+                delivery::quarantined(name, body, received, self.retention, reason)
+            });
         let recorded = match self.store.record_delivery(&delivery).await {
             // It would come again for ever: what is kept instead has keys that cannot be wrong.
             Err(StoreError::Refused { source, .. }) => {
@@ -209,6 +221,7 @@ impl Outcome {
             Self::Refused { known: false } => (StatusCode::UNAUTHORIZED, "refused"),
             Self::Gone => (StatusCode::GONE, "gone"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Withheld => (StatusCode::SERVICE_UNAVAILABLE, "withheld"),
             Self::NotPost => (StatusCode::METHOD_NOT_ALLOWED, "method"),
             Self::NoName => (StatusCode::NOT_FOUND, "path"),
         }
@@ -226,7 +239,7 @@ impl Outcome {
             StatusCode::METHOD_NOT_ALLOWED => {
                 Some((header::ALLOW, HeaderValue::from_static("POST")))
             }
-            // RFC 9110 asks for it, and a sender that waits for the challenge before it sends the password gets one.
+            // RFC 9110 asks for it. Whether a function URL passes it on under this name is not known (facts/aws.md, 8).
             StatusCode::UNAUTHORIZED => Some((
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Basic realm=\"Stackhook\", charset=\"UTF-8\""),
@@ -246,7 +259,10 @@ fn log(request: &Request, outcome: Outcome, took: Duration) {
         u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     );
     match outcome {
-        Outcome::Refused { known: false } | Outcome::NotPost | Outcome::NoName => {
+        Outcome::Refused { known: false }
+        | Outcome::Withheld
+        | Outcome::NotPost
+        | Outcome::NoName => {
             tracing::debug!(outcome = word, status, duration_ms, "request");
         }
         _ => {

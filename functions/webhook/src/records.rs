@@ -31,8 +31,10 @@ pub(crate) enum Verdict {
         /// Whether there is an integration of that name: for the log and its alarm, never for the answer.
         known: bool,
     },
-    /// It cannot be told: the record cannot be read, or may not be now.
-    Unavailable(Option<StoreError>),
+    /// It cannot be told, since the record cannot be read.
+    Unavailable(StoreError),
+    /// It cannot be told, since nothing is known of the name and too many such names were looked up of late.
+    Withheld,
 }
 
 /// The records of an instance.
@@ -96,11 +98,11 @@ impl Records {
             _ => {}
         }
         if record.is_none() && !self.may_read(at) {
-            return Verdict::Unavailable(None);
+            return Verdict::Withheld;
         }
         let read = match store.webhook_record(name).await {
             Ok(read) => read,
-            Err(error) => return Verdict::Unavailable(Some(error)),
+            Err(error) => return Verdict::Unavailable(error),
         };
         self.keep(name, read.clone(), at);
         match read {
@@ -110,6 +112,15 @@ impl Records {
             Some(_) => Verdict::Refused { known: true },
             None => Verdict::Refused { known: false },
         }
+    }
+
+    /// Whether there is an integration of that name, as far as this instance has seen.
+    pub(crate) fn knows(&self, name: &IntegrationName) -> bool {
+        let state = self.locked();
+        state
+            .kept
+            .get(name)
+            .is_some_and(|kept| kept.record.is_some())
     }
 
     /// Takes one read from the budget, if there is one.

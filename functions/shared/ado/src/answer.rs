@@ -29,13 +29,8 @@ pub enum AdoError {
     #[error("Azure DevOps denies access: {0}")]
     Denied(String),
     /// What was asked for is not there, or may not be seen.
-    #[error("Azure DevOps does not have it: {message}")]
-    NotFound {
-        /// Azure DevOps' own message; empty where it sent none.
-        message: String,
-        /// Whether Azure DevOps itself said so in its own form of error, rather than some web page.
-        told: bool,
-    },
+    #[error("Azure DevOps does not have it: {0}")]
+    NotFound(String),
     /// Too many calls (429).
     #[error("Azure DevOps asks to slow down")]
     SlowDown {
@@ -84,8 +79,10 @@ pub(crate) async fn read<T: DeserializeOwned>(
     if !is_json(&headers) {
         return Err(AdoError::SignInPage);
     }
-    let data =
-        serde_json::from_slice(text).map_err(|error| AdoError::Unexpected(error.to_string()))?;
+    let data = serde_json::from_slice(text).map_err(|error| {
+        // Where it is wrong, and not what stands there.
+        AdoError::Unexpected(format!("line {}, column {}", error.line(), error.column()))
+    })?;
     Ok((data, headers))
 }
 
@@ -106,18 +103,12 @@ async fn body(mut answer: Response) -> Result<Vec<u8>, AdoError> {
 
 fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> AdoError {
     let told: Option<ErrorBody> = serde_json::from_slice(body).ok();
-    let is_told = told
-        .as_ref()
-        .is_some_and(|told| told.type_key.is_some() || told.message.is_some());
-    let message = told.unwrap_or_default().message.unwrap_or_default();
+    let message = told.unwrap_or_default().into_message();
     match status {
         StatusCode::UNAUTHORIZED if says_expired(headers, body) => AdoError::TokenExpired,
         StatusCode::UNAUTHORIZED => AdoError::TokenRefused,
         StatusCode::FORBIDDEN => AdoError::Denied(message),
-        StatusCode::NOT_FOUND => AdoError::NotFound {
-            message,
-            told: is_told,
-        },
+        StatusCode::NOT_FOUND => AdoError::NotFound(message),
         StatusCode::TOO_MANY_REQUESTS => AdoError::SlowDown {
             retry_after: headers
                 .get(RETRY_AFTER)

@@ -55,15 +55,6 @@ pub struct AdoClient {
     authorization: HeaderValue,
 }
 
-/// Who a credential belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConnectedUser {
-    /// The user's GUID.
-    pub id: String,
-    /// The name that Azure DevOps shows.
-    pub display_name: String,
-}
-
 /// A page of a listing, and what to ask the next one with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
@@ -114,24 +105,21 @@ impl Ado {
 }
 
 impl AdoClient {
-    /// Whose credential it is: the first question to a new organization.
+    /// Whose credential it is, as Azure DevOps shows that person: the first question to a new organization.
     ///
     /// # Errors
     ///
     /// [`AdoError`]; an organization that takes the caller for anonymous has refused the token.
-    pub async fn connected_user(&self) -> Result<ConnectedUser, AdoError> {
+    pub async fn connected_user(&self) -> Result<String, AdoError> {
         let (data, _) = self
             .get::<wire::ConnectionData>("_apis/connectionData", &[("api-version", "7.1-preview")])
             .await?;
         let user = data.authenticated_user.ok_or(AdoError::TokenRefused)?;
         match user.id {
-            Some(id) if !id.eq_ignore_ascii_case(ANONYMOUS) => Ok(ConnectedUser {
-                display_name: user
-                    .custom_display_name
-                    .or(user.provider_display_name)
-                    .unwrap_or_else(|| id.clone()),
-                id,
-            }),
+            Some(id) if !id.eq_ignore_ascii_case(ANONYMOUS) => Ok(user
+                .custom_display_name
+                .or(user.provider_display_name)
+                .unwrap_or(id)),
             _ => Err(AdoError::TokenRefused),
         }
     }
@@ -246,10 +234,7 @@ fn encoded(text: &str) -> String {
 /// A name or id as a path segment. The two that a URL parser takes for a step upwards, even when encoded, name nothing.
 fn named(name: &str) -> Result<String, AdoError> {
     match name {
-        "" | "." | ".." => Err(AdoError::NotFound {
-            message: String::new(),
-            told: true,
-        }),
+        "" | "." | ".." => Err(AdoError::NotFound(String::new())),
         _ => Ok(encoded(name)),
     }
 }

@@ -22,12 +22,24 @@ pub(crate) struct AuthenticatedUser {
     pub(crate) custom_display_name: Option<String>,
 }
 
-/// What an error's body says (facts 7): `typeKey` classifies, `message` explains.
+/// What an error's body says (facts 7), in either of two shapes: `message`, or `Message` within `value`.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct ErrorBody {
-    pub(crate) message: Option<String>,
-    pub(crate) type_key: Option<String>,
+    message: Option<String>,
+    value: Option<ErrorValue>,
+}
+
+#[derive(Deserialize)]
+struct ErrorValue {
+    #[serde(rename = "Message")]
+    message: Option<String>,
+}
+
+impl ErrorBody {
+    pub(crate) fn into_message(self) -> String {
+        let wrapped = self.value.and_then(|value| value.message);
+        self.message.or(wrapped).unwrap_or_default()
+    }
 }
 
 /// A project.

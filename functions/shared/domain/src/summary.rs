@@ -132,13 +132,13 @@ fn of_pull_request(change: PullRequestChange, pull_request: &PullRequest) -> Str
             )
         }
         PullRequestChange::MergeAttempted => of_merge(pull_request, &what),
-        PullRequestChange::Updated(_) if status == Some("completed") => {
+        PullRequestChange::Updated(UpdateHint::None) if status == Some("completed") => {
             format!(
                 "{} completed {what}",
                 person(pull_request.closed_by.as_deref())
             )
         }
-        PullRequestChange::Updated(_) if status == Some("abandoned") => {
+        PullRequestChange::Updated(UpdateHint::None) if status == Some("abandoned") => {
             format!(
                 "{} abandoned {what}",
                 person(pull_request.closed_by.as_deref())

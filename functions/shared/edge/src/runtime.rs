@@ -3,7 +3,11 @@
 use std::{convert::Infallible, future::Future};
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use lambda_http::{Adapter, Body, Error, Request, Response, service_fn};
+use lambda_http::{
+    Adapter, Body, Error, LambdaEvent, Request, Response, Service, request::LambdaRequest,
+    service_fn,
+};
+use percent_encoding::{AsciiSet, CONTROLS};
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -21,6 +25,10 @@ const OURS: [&str; 8] = [
     "secrets",
     "store",
 ];
+
+/// What may not stand in a URI's query (RFC 3986), as far as the `http` crate refuses it. A percent sign stays: what is encoded
+/// already is left alone.
+const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 
 /// Starts the log: one JSON object a line on standard output, as Lambda's `JSON` log format wants it, at the level that
 /// Lambda was configured with (`AWS_LAMBDA_LOG_LEVEL`, else `INFO`).
@@ -50,12 +58,48 @@ pub async fn aws() -> SdkConfig {
 /// Only when the Lambda runtime itself cannot go on.
 pub async fn serve<H, F>(handler: H) -> Result<(), Error>
 where
-    H: Fn(Request) -> F,
+    H: Fn(Request) -> F + Clone,
     F: Future<Output = Response<Body>> + Send,
 {
-    let service = service_fn(move |request| {
+    let adapter = Adapter::from(service_fn(move |request| {
         let answer = handler(request);
         async move { Ok::<_, Infallible>(answer.await) }
+    }));
+    let tidied = service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
+        tidy_query(&mut event.payload);
+        adapter.clone().call(event)
     });
-    lambda_runtime::run(Adapter::from(service)).await
+    lambda_runtime::run(tidied).await
+}
+
+/// Percent-encodes what may not stand in a URI. `lambda_http` 1.3.2 puts the raw query string into one as it is and panics
+/// where that fails, which would be before any handler.
+fn tidy_query(request: &mut LambdaRequest) {
+    let LambdaRequest::ApiGatewayV2(event) = request else {
+        return;
+    };
+    if let Some(query) = &mut event.raw_query_string {
+        *query = percent_encoding::utf8_percent_encode(query, NOT_IN_A_QUERY).to_string();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_query_that_is_no_part_of_a_uri_becomes_one() {
+        let mut event = ApiGatewayV2httpRequest::default();
+        event.raw_query_string = Some("a=<b c>&d=%41\"".to_owned());
+        let mut request = LambdaRequest::ApiGatewayV2(event);
+        tidy_query(&mut request);
+        let LambdaRequest::ApiGatewayV2(event) = request else {
+            panic!("another event")
+        };
+        let query = event.raw_query_string.unwrap();
+        assert_eq!(query, "a=%3Cb%20c%3E&d=%41%22");
+        assert!(format!("https://x.y/?{query}").parse::<http::Uri>().is_ok());
+    }
 }

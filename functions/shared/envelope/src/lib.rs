@@ -125,11 +125,9 @@ fn event(event_type: &EventType, envelope: &wire::Envelope<'_>) -> Result<Event,
         EventType::PullRequestCreated
         | EventType::PullRequestMergeAttempted
         | EventType::PullRequestUpdated => {
-            let pull_request = read::<wire::PullRequest>(resource, "resource")?;
-            Event::PullRequest(
-                wire::change(event_type, envelope.message_text()),
-                pull_request.into(),
-            )
+            let pull_request = read::<wire::PullRequest>(resource, "resource")?.into();
+            let change = wire::change(event_type, envelope.message_text(), &pull_request);
+            Event::PullRequest(change, pull_request)
         }
         EventType::PullRequestCommented => {
             Event::Comment(read::<wire::CommentResource>(resource, "resource")?.into())
@@ -339,6 +337,49 @@ mod tests {
         assert_eq!(
             words(body),
             "Ines Moreau deleted a comment on pull request 1 in a repository that is not told"
+        );
+    }
+
+    #[test]
+    fn what_a_title_says_is_no_hint_at_what_changed() {
+        let update = |text: &str, status: &str| {
+            let title = "Make the target branch configurable";
+            let body = serde_json::json!({
+                "eventType": "git.pullrequest.updated",
+                "message": { "text": text.replace("TITLE", title) },
+                "resource": { "pullRequestId": 4, "title": title, "status": status },
+            });
+            words(&body.to_string())
+        };
+        assert!(
+            update("Ines updated pull request 4 (TITLE) in x", "active")
+                .contains("its source is at")
+        );
+        assert!(
+            update(
+                "Ines changed the target branch of pull request 4 (TITLE) in x",
+                "active"
+            )
+            .contains("its target is now")
+        );
+        // A vote on one that is completed already is a vote.
+        assert!(
+            update("Ines approved pull request 4 (TITLE) in x", "completed")
+                .contains("a reviewer approved it")
+        );
+        assert!(
+            update("Ines marked the pull request as completed", "completed")
+                .starts_with("Somebody completed")
+        );
+    }
+
+    #[test]
+    fn fields_that_are_only_shown_make_nothing_unreadable() {
+        let body =
+            r#"{"eventType":"git.push","message":"text","resource":{"pushedBy":7,"pushId":3}}"#;
+        assert_eq!(
+            words(body),
+            "Somebody pushed to a repository that is not told"
         );
     }
 

@@ -15,6 +15,7 @@ pub(crate) struct Envelope<'a> {
     pub(crate) subscription_id: Option<String>,
     pub(crate) notification_id: Option<i64>,
     pub(crate) created_date: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     message: Option<Message>,
     /// Required, though it may be `null`: what has none is no notification.
     #[serde(borrow)]
@@ -38,6 +39,16 @@ impl Envelope<'_> {
             .and_then(|message| message.text.as_deref())
             .unwrap_or_default()
     }
+}
+
+/// A field that is only shown: of another type than expected it counts as absent, rather than to make all else unreadable.
+fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 #[derive(Deserialize)]
@@ -105,6 +116,7 @@ impl From<Repository> for event::Repository {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Push {
+    #[serde(default, deserialize_with = "lenient")]
     pushed_by: Option<Identity>,
     repository: Option<Repository>,
     ref_updates: Option<Vec<RefUpdate>>,
@@ -155,7 +167,9 @@ pub(crate) struct PullRequest {
     last_merge_source_commit: Option<Commit>,
     last_merge_commit: Option<Commit>,
     merge_status: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     created_by: Option<Identity>,
+    #[serde(default, deserialize_with = "lenient")]
     closed_by: Option<Identity>,
     repository: Option<Repository>,
     fork_source: Option<Fork>,
@@ -199,15 +213,20 @@ impl From<PullRequest> for event::PullRequest {
 }
 
 /// What kind of pull request event it is; `message` gives the hint for an update (facts 4.4, way b: for showing only).
-pub(crate) fn change(event_type: &EventType, message: &str) -> PullRequestChange {
+pub(crate) fn change(
+    event_type: &EventType,
+    message: &str,
+    pull_request: &event::PullRequest,
+) -> PullRequestChange {
     match event_type {
         EventType::PullRequestCreated => PullRequestChange::Created,
         EventType::PullRequestMergeAttempted => PullRequestChange::MergeAttempted,
-        _ => PullRequestChange::Updated(hint(message)),
+        _ => PullRequestChange::Updated(hint(message, pull_request.title.as_deref())),
     }
 }
 
-fn hint(message: &str) -> UpdateHint {
+/// The first phrase that Azure DevOps' message has, the title left out, which may say anything.
+fn hint(message: &str, title: Option<&str>) -> UpdateHint {
     const PHRASES: [(&str, UpdateHint); 11] = [
         ("updated the source branch", UpdateHint::SourceBranch),
         ("changed the reviewer list", UpdateHint::Reviewers),
@@ -224,6 +243,10 @@ fn hint(message: &str) -> UpdateHint {
         ("as a draft", UpdateHint::MadeDraft),
         ("target branch", UpdateHint::TargetBranch),
     ];
+    let message = match title {
+        Some(title) if !title.is_empty() => message.replace(title, ""),
+        _ => message.to_owned(),
+    };
     let found = PHRASES.iter().find(|(phrase, _)| message.contains(phrase));
     found.map_or(UpdateHint::None, |(_, hint)| *hint)
 }
@@ -242,6 +265,7 @@ pub(crate) struct CommentResource {
 #[serde(rename_all = "camelCase")]
 struct Comment {
     id: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
     author: Option<Identity>,
     content: Option<String>,
     published_date: Option<String>,

@@ -112,6 +112,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_with_a_dictionary_is_read_for_ever() {
+        use sha2::{Digest, Sha256};
+        let digest = crate::keys::hex(&Sha256::digest(DICTIONARY_1));
+        assert_eq!(
+            digest, "1344cbfdd24f5b09ddba05fce865d09c406ff07d4119bb97df76a971a7c273b8",
+            "a dictionary is never changed: add another and a byte for it"
+        );
+    }
+
+    #[test]
     fn p16_unknown_forms_damage_and_growth_are_errors() {
         assert_eq!(decode(&[], MOST), Err(BodyError::UnknownForm));
         assert_eq!(decode(&[9, 1, 2], MOST), Err(BodyError::UnknownForm));

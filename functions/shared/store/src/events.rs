@@ -30,8 +30,18 @@ const MOST_IN_ITEM: usize = 380 * 1_024;
 /// How often a transaction is tried that met another one writing the same delivery.
 const CONFLICT_TRIES: u32 = 4;
 
+/// The waits between tries of what a batch left unread, because it was throttled or larger than an answer may be.
+const BATCH_WAITS: [Duration; 6] = [
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1_600),
+];
+
 const IS_NEW: &str = "attribute_not_exists(pk)";
-const WITH_RECEIPT: &str = "attribute_exists(received)";
+const RECEIVED_BY: &str = "received <= :until";
 const HEAD: &str = "pk, sk, kind, received";
 
 /// What a delivery is.
@@ -42,10 +52,11 @@ pub enum DeliveryKind {
     Event,
     /// A sample that the Test button sent.
     Test,
-    /// A body that is not understood, kept byte for byte.
-    Quarantined,
     /// A body larger than [`LARGEST_BODY`], of which the digest, the size and the first bytes are kept.
     Oversize,
+    /// A body that is not understood, kept byte for byte. A kind that only a later version knows is read as this one.
+    #[serde(other)]
+    Quarantined,
 }
 
 /// A delivery to be stored.
@@ -181,9 +192,7 @@ impl Store {
         if !in_parts {
             item.body = Some(ByteBuf::from(stored));
             let existing = self.put_new(to_item(&item)?).await?;
-            return existing.map_or(Ok(Recorded::New), |existing| {
-                compare(existing, delivery.body)
-            });
+            return Ok(existing.map_or(Recorded::New, |existing| compare(existing, delivery.body)));
         }
         let chunks: Vec<&[u8]> = stored.chunks(MOST_IN_ITEM).collect();
         item.parts = Some(chunks.len());
@@ -197,9 +206,7 @@ impl Store {
             })?);
         }
         let existing = self.put_new_together(items).await?;
-        existing.map_or(Ok(Recorded::New), |existing| {
-            compare(existing, delivery.body)
-        })
+        Ok(existing.map_or(Recorded::New, |existing| compare(existing, delivery.body)))
     }
 
     /// Writes an item if its keys are free; gives the item that has them where they are not.
@@ -276,17 +283,13 @@ impl Store {
         day: Date,
         until: Timestamp,
     ) -> Result<Vec<DeliveryHead>, StoreError> {
-        let shards =
-            stream::iter(0..keys::SHARDS).map(|shard| self.heads_of_shard(integration, day, shard));
+        let shards = stream::iter(0..keys::SHARDS)
+            .map(|shard| self.heads_of_shard(integration, day, shard, until));
         let heads: Vec<Vec<DeliveryHead>> = shards
             .buffer_unordered(usize::from(keys::SHARDS))
             .try_collect()
             .await?;
-        Ok(heads
-            .into_iter()
-            .flatten()
-            .filter(|head| head.received <= until)
-            .collect())
+        Ok(heads.into_iter().flatten().collect())
     }
 
     async fn heads_of_shard(
@@ -294,8 +297,9 @@ impl Store {
         integration: &IntegrationName,
         day: Date,
         shard: u8,
+        until: Timestamp,
     ) -> Result<Vec<DeliveryHead>, StoreError> {
-        let pages = self
+        let mut items = self
             .client
             .query()
             .table_name(&self.tables.events)
@@ -304,18 +308,21 @@ impl Store {
                 ":partition",
                 AttributeValue::S(keys::partition(integration, day, shard)),
             )
-            .filter_expression(WITH_RECEIPT)
+            .filter_expression(RECEIVED_BY)
+            .expression_attribute_values(
+                ":until",
+                AttributeValue::N(until.as_microsecond().to_string()),
+            )
             .projection_expression(HEAD)
             .into_paginator()
             .items()
-            .send()
-            .collect::<Result<Vec<Item>, _>>()
-            .await;
-        let items = pages.map_err(|error| StoreError::from_sdk("list deliveries", error))?;
-        items
-            .into_iter()
-            .map(|item| from_item::<HeadItem>(item)?.try_into())
-            .collect()
+            .send();
+        let mut heads = Vec::new();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| StoreError::from_sdk("list deliveries", error))?;
+            heads.push(from_item::<HeadItem>(item)?.try_into()?);
+        }
+        Ok(heads)
     }
 
     /// Deliveries whole, in the order asked for; what is gone in the meantime is left out.
@@ -327,6 +334,7 @@ impl Store {
         let mut found: HashMap<DeliveryId, Item> = HashMap::new();
         for chunk in ids.chunks(100) {
             let mut wanted: Vec<Item> = chunk.iter().map(key).collect();
+            let mut waits = BATCH_WAITS.iter();
             while !wanted.is_empty() {
                 let request = KeysAndAttributes::builder()
                     .set_keys(Some(wanted))
@@ -356,6 +364,12 @@ impl Store {
                     .remove(&self.tables.events)
                     .map(|left| left.keys)
                     .unwrap_or_default();
+                if !wanted.is_empty() {
+                    let Some(wait) = waits.next() else {
+                        return Err(StoreError::Throttled("read deliveries"));
+                    };
+                    tokio::time::sleep(*wait).await;
+                }
             }
         }
         let mut deliveries = Vec::with_capacity(ids.len());
@@ -386,10 +400,13 @@ impl Store {
         };
         let mut head: DeliveryHead = head.try_into()?;
         let stored = match (item.body, item.parts) {
-            (Some(stored), _) => stored.into_vec(),
+            (Some(stored), _) => Some(stored.into_vec()),
             (None, parts) => self.parts(&head.id, parts.unwrap_or_default()).await?,
         };
-        let (body, reason) = match body::decode(&stored, LARGEST_BODY) {
+        let body = stored
+            .ok_or(body::BodyError::Damaged)
+            .and_then(|stored| body::decode(&stored, LARGEST_BODY));
+        let (body, reason) = match body {
             Ok(body) => (body, item.reason),
             // One damaged delivery must not hide the others.
             Err(damage) => {
@@ -408,7 +425,8 @@ impl Store {
         })
     }
 
-    async fn parts(&self, id: &DeliveryId, count: usize) -> Result<Vec<u8>, StoreError> {
+    /// The stored form of a body that lies in parts; `None` where a part is gone, as time to live takes them one by one.
+    async fn parts(&self, id: &DeliveryId, count: usize) -> Result<Option<Vec<u8>>, StoreError> {
         let mut stored = Vec::with_capacity(count * MOST_IN_ITEM);
         for number in 0..count {
             let answer = self
@@ -417,15 +435,16 @@ impl Store {
                 .table_name(&self.tables.events)
                 .key(PARTITION, AttributeValue::S(id.part(number)))
                 .key(SORT, AttributeValue::S(keys::PART.to_owned()))
+                .consistent_read(true)
                 .send()
                 .await
                 .map_err(|error| StoreError::from_sdk("read a part of a delivery", error))?;
-            let item = answer
-                .item
-                .ok_or_else(|| StoreError::Unreadable(format!("part {number} is missing")))?;
+            let Some(item) = answer.item else {
+                return Ok(None);
+            };
             stored.extend_from_slice(&from_item::<PartItem>(item)?.body);
         }
-        Ok(stored)
+        Ok(Some(stored))
     }
 }
 
@@ -453,23 +472,26 @@ fn cancellation(error: &SdkError<TransactWriteItemsError>) -> Option<Cancelled> 
     conflict.then_some(Cancelled::Conflict)
 }
 
-/// Whether the delivery that has the keys has the same body.
-fn compare(existing: Item, received: &[u8]) -> Result<Recorded, StoreError> {
-    let existing: DeliveryItem = from_item(existing)?;
+/// Whether the delivery that has the keys has the same body. One that cannot be read, as a later version may have written it,
+/// counts as another.
+fn compare(existing: Item, received: &[u8]) -> Recorded {
+    let Ok(existing) = from_item::<DeliveryItem>(existing) else {
+        return Recorded::Other(None);
+    };
     if let Some(sha256) = existing.sha256 {
         let same = sha256.as_slice() == Sha256::digest(received).as_slice();
-        return Ok(if same {
+        return if same {
             Recorded::Again
         } else {
             Recorded::Other(None)
-        });
+        };
     }
     let stored = existing.body.unwrap_or_default();
-    Ok(match body::decode(&stored, LARGEST_BODY) {
+    match body::decode(&stored, LARGEST_BODY) {
         Ok(body) if body == received => Recorded::Again,
         Ok(body) => Recorded::Other(Some(body)),
         Err(_unreadable) => Recorded::Other(None),
-    })
+    }
 }
 
 impl TryFrom<HeadItem> for DeliveryHead {

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::{
     error::SdkError,
-    operation::{put_item::PutItemError, update_item::UpdateItemError},
+    operation::update_item::UpdateItemError,
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use domain::{
@@ -20,13 +20,15 @@ use crate::{
     keys::{DIRECTORY, INTEGRATION, PARTITION, SORT},
 };
 
-/// How long a claim on a name lasts. Verifying lies before it, so two secrets and two writes are all that it must cover.
+/// How long a claim on a name lasts, from the moment it is made. Whoever holds it writes nothing after that.
 const CLAIM: SignedDuration = SignedDuration::from_mins(2);
 /// How long a tombstone is kept, so that hooks that were left behind are told to stop.
 const TOMBSTONE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-const MAY_CLAIM: &str = "attribute_not_exists(pk) OR (#status IN (:pending, :unlinked) AND (attribute_not_exists(claimed_until) OR claimed_until < :now))";
-const CLAIM_IT: &str = "SET #status = if_not_exists(#status, :pending), claim = :claim, claimed_until = :until, directory = :directory, organization = if_not_exists(organization, :organization), organization_url = if_not_exists(organization_url, :url), name_since = if_not_exists(name_since, :now), created_at = if_not_exists(created_at, :now), updated_at = :now";
+const MAY_CLAIM: &str = "attribute_not_exists(pk) OR (#status IN (:pending, :unlinked) AND (attribute_not_exists(claimed_until) OR claimed_until < :now OR claim = :claim))";
+const CLAIM_IT: &str = "SET #status = if_not_exists(#status, :pending), claim = :claim, claimed_until = :until, directory = :directory, organization = if_not_exists(organization, :organization), organization_url = if_not_exists(organization_url, :url), name_since = if_not_exists(name_since, :now), created_at = if_not_exists(created_at, :now), updated_at = :now REMOVE expires";
+const RELEASE_IT: &str = "SET expires = :expires REMOVE claim, claimed_until";
+const IS_RELEASABLE: &str = "claim = :claim AND attribute_exists(claimed_until)";
 const IS_CLAIMED: &str = "claim = :claim";
 const IS_CLAIMED_AND_PENDING: &str = "claim = :claim AND #status = :pending";
 const MAY_UNLINK: &str = "#status IN (:active, :unlinking) OR (#status IN (:pending, :unlinked) AND claimed_until < :now)";
@@ -65,8 +67,8 @@ pub struct Claim<'a> {
 pub enum Claimed {
     /// It is ours for two minutes.
     Yes {
-        /// When the name was first set up.
-        name_since: Timestamp,
+        /// When the name was first set up, if that was not now.
+        known_since: Option<Timestamp>,
     },
     /// It belongs to an integration in this state.
     Taken(Status),
@@ -94,6 +96,17 @@ pub enum Begun {
     Busy,
     /// There is no such integration.
     Unknown,
+}
+
+/// What became of finishing to unlink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// It is unlinked now.
+    Now,
+    /// Another call, or an earlier try of this one, has finished it.
+    Already,
+    /// Another call has finished it, and the name has been set up again since.
+    SetUpAgain,
 }
 
 /// A page of the list of integrations.
@@ -141,7 +154,7 @@ struct DigestItem {
 }
 
 #[derive(Debug, Deserialize)]
-struct ClaimedItem {
+struct KnownItem {
     name_since: Timestamp,
 }
 
@@ -298,12 +311,13 @@ impl Store {
             .expression_attribute_values(":organization", text(claim.organization.name().as_str()))
             .expression_attribute_values(":url", text(claim.organization.url()))
             .expression_attribute_values(":now", moment(now))
-            .return_values(ReturnValue::AllNew);
+            .return_values(ReturnValue::AllOld);
         match update.send().await {
             Ok(answer) => {
-                let item: ClaimedItem = from_item(answer.attributes.unwrap_or_default())?;
+                let before = answer.attributes.filter(|item| !item.is_empty());
+                let before = before.map(from_item::<KnownItem>).transpose()?;
                 Ok(Claimed::Yes {
-                    name_since: item.name_since,
+                    known_since: before.map(|item| item.name_since),
                 })
             }
             Err(error) => {
@@ -342,14 +356,7 @@ impl Store {
             .expression_attribute_values(":claim", text(nonce));
         match put.send().await {
             Ok(_) => Ok(Activated::Yes),
-            Err(error)
-                if matches!(
-                    error.as_service_error(),
-                    Some(PutItemError::ConditionalCheckFailedException(_))
-                ) =>
-            {
-                Ok(Activated::ClaimLost)
-            }
+            Err(error) if is_condition(&error) => Ok(Activated::ClaimLost),
             Err(error) => Err(StoreError::from_sdk("activate an integration", error)),
         }
     }
@@ -359,7 +366,12 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`] where that could not be written; the claim ends by itself then.
-    pub async fn abandon(&self, name: &IntegrationName, nonce: &str) -> Result<(), StoreError> {
+    pub async fn abandon(
+        &self,
+        name: &IntegrationName,
+        nonce: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let delete = self
             .client
             .delete_item()
@@ -381,9 +393,10 @@ impl Store {
             .update_item()
             .table_name(&self.tables.integrations)
             .set_key(Some(key(name)))
-            .update_expression("REMOVE claim, claimed_until")
-            .condition_expression("claim = :claim AND attribute_exists(claimed_until)")
-            .expression_attribute_values(":claim", text(nonce));
+            .update_expression(RELEASE_IT)
+            .condition_expression(IS_RELEASABLE)
+            .expression_attribute_values(":claim", text(nonce))
+            .expression_attribute_values(":expires", end_of_tombstone(now));
         match release.send().await {
             Err(error) if !is_condition(&error) => {
                 Err(StoreError::from_sdk("give up a claim", error))
@@ -460,7 +473,7 @@ impl Store {
         )))
     }
 
-    /// Finishes unlinking: what is left is a tombstone with the password's digests, for 90 days. Doing it twice is no error.
+    /// Finishes unlinking: what is left is a tombstone with the password's digests, for 90 days.
     ///
     /// # Errors
     ///
@@ -469,21 +482,24 @@ impl Store {
         &self,
         name: &IntegrationName,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Finished, StoreError> {
         let update = self
             .update(name, BURY_IT, IS_UNLINKING)
             .expression_attribute_values(":unlinking", status(Status::Unlinking))
             .expression_attribute_values(":unlinked", status(Status::Unlinked))
             .expression_attribute_values(":now", moment(now))
-            .expression_attribute_values(
-                ":expires",
-                AttributeValue::N((now + TOMBSTONE).as_second().to_string()),
-            );
+            .expression_attribute_values(":expires", end_of_tombstone(now));
         match update.send().await {
-            Err(error) if !is_condition(&error) => {
-                Err(StoreError::from_sdk("finish unlinking", error))
+            Ok(_) => Ok(Finished::Now),
+            Err(error) => {
+                let item = existing("finish unlinking", error)?;
+                let is_unlinked = item.get("status") == Some(&status(Status::Unlinked));
+                Ok(if is_unlinked && !item.contains_key("claimed_until") {
+                    Finished::Already
+                } else {
+                    Finished::SetUpAgain
+                })
             }
-            _ => Ok(()),
         }
     }
 
@@ -539,6 +555,11 @@ fn text(text: &str) -> AttributeValue {
 
 fn status(status: Status) -> AttributeValue {
     text(status.as_str())
+}
+
+/// When a tombstone made now is gone, as DynamoDB's time to live reads it.
+fn end_of_tombstone(now: Timestamp) -> AttributeValue {
+    AttributeValue::N((now + TOMBSTONE).as_second().to_string())
 }
 
 /// Times are compared in conditions, as text; so they all have the same length.

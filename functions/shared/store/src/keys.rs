@@ -11,8 +11,6 @@ use sha2::{Digest, Sha256};
 pub const PARTITION: &str = "pk";
 /// The sort key of both tables.
 pub const SORT: &str = "sk";
-/// The attribute of both tables that DynamoDB's time to live reads: seconds since 1970.
-pub const EXPIRES: &str = "expires";
 
 /// The sort key of an integration's own item; its partition is its name.
 pub const INTEGRATION: &str = "integration";

@@ -13,7 +13,8 @@
 //! | what was created on one day | [`Store::heads_of_day`] | events | `<name>#<day>#<shard>`, 8 queries at once |
 //! | several deliveries whole, one whole | [`Store::deliveries`], [`Store::delivery`] | events | the delivery's keys |
 //!
-//! Keys and attribute names are spelled in [`keys`] alone, the form of a stored body in [`body`].
+//! Keys, indexes and what they are made of are spelled in [`keys`] alone, the form of a stored body in [`body`], the further
+//! attributes of an item beside the methods that use them.
 
 pub mod body;
 mod events;
@@ -31,7 +32,7 @@ use aws_sdk_dynamodb::{
 pub use events::{
     Delivery, DeliveryHead, DeliveryKind, LARGEST_BODY, NewDelivery, OVERSIZE_HEAD, Recorded,
 };
-pub use integrations::{Activated, Begun, Claim, Claimed, DirectoryPage, WebhookRecord};
+pub use integrations::{Activated, Begun, Claim, Claimed, DirectoryPage, Finished, WebhookRecord};
 pub use keys::DeliveryId;
 
 /// How long one try may take. DynamoDB answers in single-digit milliseconds; what takes longer is lost.
@@ -76,6 +77,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// DynamoDB went on leaving something undone.
+    #[error("DynamoDB throttles while trying to {0}")]
+    Throttled(&'static str),
     /// What is stored cannot be read any more.
     #[error("an item cannot be read: {0}")]
     Unreadable(String),
