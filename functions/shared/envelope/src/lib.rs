@@ -105,11 +105,7 @@ pub fn parse(body: &[u8]) -> Result<Notification, Unreadable> {
 /// Bodies without one are compared as they are.
 #[must_use]
 pub fn same_resource(one: &[u8], other: &[u8]) -> bool {
-    one == other
-        || match (wire::resource(one), wire::resource(other)) {
-            (Some(one), Some(other)) => one == other,
-            _ => false,
-        }
+    one == other || wire::same_resource(one, other)
 }
 
 fn event(event_type: &EventType, envelope: &wire::Envelope<'_>) -> Result<Event, Unreadable> {
@@ -390,6 +386,9 @@ mod tests {
         let other = br#"{"notificationId":1,"resource":{"a":1,"b":[3]}}"#;
         assert!(same_resource(one, two));
         assert!(!same_resource(one, other));
+        let odd = br#"{"notificationId":2,"resource":{"a":"\ud800","b":1e400}}"#;
+        let odd_too = br#"{"notificationId":3,"resource":{"a":"\ud800","b":1e400}}"#;
+        assert!(same_resource(odd, odd_too));
         assert!(!same_resource(b"x", b"y"));
         assert!(same_resource(b"x", b"x"));
     }

@@ -10,16 +10,21 @@ use serde_json::value::RawValue;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Envelope<'a> {
+    #[serde(default, deserialize_with = "lenient")]
     pub(crate) id: Option<String>,
     pub(crate) event_type: String,
+    #[serde(default, deserialize_with = "lenient")]
     pub(crate) subscription_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub(crate) notification_id: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
     pub(crate) created_date: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     message: Option<Message>,
     /// Required, though it may be `null`: what has none is no notification.
     #[serde(borrow)]
     pub(crate) resource: &'a RawValue,
+    #[serde(default, deserialize_with = "lenient")]
     resource_containers: Option<Containers>,
 }
 
@@ -66,14 +71,23 @@ struct Container {
     id: Option<String>,
 }
 
-/// The `resource` of a body, for comparing.
-pub(crate) fn resource(body: &[u8]) -> Option<serde_json::Value> {
+/// Whether two bodies have the same `resource`: to the letter, or with its fields in another order.
+pub(crate) fn same_resource(one: &[u8], other: &[u8]) -> bool {
+    let (Some(one), Some(other)) = (resource(one), resource(other)) else {
+        return false;
+    };
+    let value = |text: &RawValue| serde_json::from_str::<serde_json::Value>(text.get()).ok();
+    one.get() == other.get() || value(one).is_some_and(|one| value(other) == Some(one))
+}
+
+fn resource(body: &[u8]) -> Option<&RawValue> {
     #[derive(Deserialize)]
-    struct Bare {
-        resource: serde_json::Value,
+    struct Bare<'a> {
+        #[serde(borrow)]
+        resource: &'a RawValue,
     }
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    Some(serde_json::from_slice::<Bare>(body).ok()?.resource)
+    Some(serde_json::from_slice::<Bare<'_>>(body).ok()?.resource)
 }
 
 #[derive(Deserialize)]
