@@ -5,6 +5,7 @@ mod answers;
 mod corpus;
 mod delivery_log;
 mod journey;
+mod samples;
 mod secrecy;
 mod setup;
 mod structure;
