@@ -227,15 +227,15 @@ async fn forged_ids_tokens_and_times_are_refused() -> Result<()> {
         ),
         (
             "/deliveries?integration=Not%20A%20Slug",
-            (422, "invalid-field"),
+            (400, "invalid-request"),
         ),
         (
             "/deliveries?integration=acme&from=yesterday",
-            (422, "invalid-field"),
+            (400, "invalid-request"),
         ),
         (
             "/deliveries?integration=acme&pageSize=101",
-            (422, "invalid-field"),
+            (400, "invalid-request"),
         ),
         ("/", (404, "not-found")),
     ] {

@@ -34,7 +34,7 @@ const FEWEST_AT_ONCE: usize = 25;
 /// How long days are read for one page: well below the function's time-out, for that is what an answer must not hit.
 const LONGEST: Duration = Duration::from_secs(8);
 /// How many days are read at once; eight queries each.
-const DAYS_AT_ONCE: usize = 4;
+const DAYS_AT_ONCE: usize = 8;
 
 /// An integration whose deliveries are wanted, and from when on it can have any.
 struct Source {
@@ -90,7 +90,7 @@ pub(crate) async fn list(app: &App, request: &Request, now: Timestamp) -> Answer
     }
     let mut body = json!({ "deliveries": page.rows });
     if let (true, Some(last)) = (page.is_full, &page.last) {
-        body["nextPageToken"] = json!(edge::http::page_token(last));
+        body["nextPageToken"] = json!(edge::http::page_token(request, last));
     }
     Ok((StatusCode::OK, body))
 }
@@ -203,10 +203,8 @@ impl Filed {
         wanted: &Wanted,
         day: Date,
     ) -> Result<Vec<DeliveryHead>, Problem> {
-        let (oldest, newest) = (
-            before(day, keys::DAYS_FILED_BEFORE_RECEIPT),
-            before(day, -1),
-        );
+        let oldest = before(day, keys::DAYS_FILED_BEFORE_RECEIPT);
+        let newest = before(day, -1).min(keys::newest_day(wanted.to));
         self.days.retain(|filed, _| *filed <= newest);
         let missing: Vec<Date> = newest
             .series(-(1.day()))
@@ -265,21 +263,26 @@ fn before(day: Date, days: i8) -> Date {
 
 async fn wanted(app: &App, request: &Request, now: Timestamp) -> Result<Wanted, Problem> {
     let parameter = |name| edge::http::parameter(request, name).map(str::to_owned);
+    let outcome = |text: &str| view::OUTCOMES.contains(&text).then(|| text.to_owned());
+    let one_of = format!("one of {}", view::OUTCOMES.join(", "));
     let oldest = now - app.retention;
     let after: Option<Cursor> = edge::http::page_state(request)?;
-    let to = moment(request, "to", Edge::End)?.unwrap_or(now).min(now);
+    let from = moment(request, "from", Edge::Start)?;
+    let to = moment(request, "to", Edge::End)?;
+    if from.zip(to).is_some_and(|(from, to)| from > to) {
+        return Err(Problem::new(ProblemKind::InvalidRequest, "from is after to").at("from"));
+    }
+    let to = to.unwrap_or(now).min(now);
     let read_up_to = after
         .as_ref()
         .and_then(|after| Timestamp::from_microsecond(after.received).ok());
     Ok(Wanted {
         sources: sources(app, request).await?,
-        from: moment(request, "from", Edge::Start)?
-            .unwrap_or(oldest)
-            .max(oldest),
+        from: from.unwrap_or(oldest).max(oldest),
         to: read_up_to.map_or(to, |received| to.min(received)),
         event_type: parameter("eventType"),
         repository: parameter("repository"),
-        outcome: parameter("outcome"),
+        outcome: edge::http::parsed_parameter(request, "outcome", outcome, &one_of)?,
         size: usize::from(edge::http::page_size(request)?),
         after,
     })
@@ -291,12 +294,10 @@ async fn sources(app: &App, request: &Request) -> Result<Vec<Source>, Problem> {
         name: integration.name,
         since: keys::day_of(integration.name_since),
     };
-    if let Some(name) = edge::http::parameter(request, "integration") {
-        let name: IntegrationName =
-            name.parse()
-                .map_err(|error: domain::ids::InvalidIntegrationName| {
-                    Problem::new(ProblemKind::InvalidField, error.to_string()).at("integration")
-                })?;
+    let slug = |text: &str| text.parse::<IntegrationName>().ok();
+    if let Some(name) =
+        edge::http::parsed_parameter(request, "integration", slug, "an integration's name")?
+    {
         let known = app
             .store
             .listed_integration(&name)
@@ -334,27 +335,25 @@ enum Edge {
 
 /// A moment (`2026-11-23T15:00:00Z`) or a day in UTC (`2026-11-23`).
 fn moment(request: &Request, name: &'static str, edge: Edge) -> Result<Option<Timestamp>, Problem> {
-    let Some(text) = edge::http::parameter(request, name) else {
-        return Ok(None);
-    };
-    if let Ok(moment) = text.parse::<Timestamp>() {
-        return Ok(Some(moment));
-    }
-    let day = text.parse::<Date>().ok().and_then(|day| {
+    let of_day = |day: Date| {
         let time = match edge {
             Edge::Start => day.at(0, 0, 0, 0),
             Edge::End => day.at(23, 59, 59, 999_999_999),
         };
-        TimeZone::UTC.to_timestamp(time).ok()
-    });
-    let wrong = || {
-        Problem::new(
-            ProblemKind::InvalidField,
-            "a time is written as 2026-11-23T15:00:00Z, a day as 2026-11-23",
-        )
-        .at(name)
+        // A day that no moment can stand for is further away than anything that is kept.
+        TimeZone::UTC.to_timestamp(time).unwrap_or(Timestamp::MAX)
     };
-    day.map(Some).ok_or_else(wrong)
+    let parse = |text: &str| {
+        text.parse::<Timestamp>()
+            .ok()
+            .or_else(|| text.parse().ok().map(of_day))
+    };
+    edge::http::parsed_parameter(
+        request,
+        name,
+        parse,
+        "a time as 2026-11-23T15:00:00Z, or a day as 2026-11-23",
+    )
 }
 
 #[cfg(test)]

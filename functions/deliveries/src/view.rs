@@ -73,7 +73,7 @@ impl<'a> Read<'a> {
         let mut row = json!({
             "id": head.id.to_string(),
             "integration": head.id.integration(),
-            "receivedAt": head.received,
+            "receivedAt": edge::http::moment(head.received),
             "summary": self.summary(),
             "outcome": outcome(head.kind),
         });
@@ -91,6 +91,17 @@ impl<'a> Read<'a> {
         row
     }
 }
+
+/// Every word for what becomes of a delivery; some of them are for what comes next.
+pub(crate) const OUTCOMES: [&str; 7] = [
+    "stored",
+    "dispatched",
+    "ignored",
+    "quarantined",
+    "oversize",
+    "parked",
+    "test",
+];
 
 /// The word for what became of a delivery.
 pub(crate) fn outcome(kind: DeliveryKind) -> &'static str {
@@ -126,7 +137,7 @@ pub(crate) fn whole(delivery: &Delivery) -> Value {
         body["payloadSha256"] = json!(keys::hex(sha256));
     }
     if let Some(notification) = &read.notification {
-        body["createdDate"] = json!(notification.created_date);
+        body["createdDate"] = json!(notification.created_date.map(edge::http::moment));
         body["subscriptionId"] = json!(notification.subscription_id);
         body["notificationId"] = json!(notification.notification_id);
     }

@@ -39,8 +39,7 @@ struct CreateRequest {
     personal_access_token: SecretString,
     personal_access_token_expires_on: Option<String>,
     description: Option<String>,
-    #[serde(default)]
-    labels: Vec<String>,
+    labels: Option<Vec<String>>,
 }
 
 /// The request, understood.
@@ -195,9 +194,10 @@ impl CreateRequest {
                 &format!("a description has at most {LONGEST_DESCRIPTION} characters"),
             ));
         }
+        let labels = self.labels.unwrap_or_default();
         let (most, longest) = LABELS;
         let fits = |label: &String| (1..=longest).contains(&label.chars().count());
-        if self.labels.len() > most || !self.labels.iter().all(fits) {
+        if labels.len() > most || !labels.iter().all(fits) {
             return Err(invalid(
                 "labels",
                 &format!("at most {most} labels, each of 1 to {longest} characters"),
@@ -209,7 +209,7 @@ impl CreateRequest {
             credential: Credential::PersonalAccessToken(token),
             token_expires_on,
             description,
-            labels: self.labels,
+            labels,
         })
     }
 }

@@ -119,7 +119,7 @@ impl App {
                 ],
                 &Method::GET,
             ) => picker::branches(self, request, name, project, repository).await,
-            (["integrations"], _) => Err(no_such_method("GET and POST")),
+            (["integrations"], _) => Err(no_such_method("GET, POST")),
             (["integrations", _, "verification"], _) => Err(no_such_method("POST")),
             (["integrations", _] | ["integrations", _, "webhook"], _) => Err(no_such_method("GET")),
             (

@@ -18,7 +18,7 @@ pub(crate) async fn projects(app: &App, request: &Request, name: &str) -> Answer
         .map_err(problems::of_azure_devops)?;
     let mut body = json!({ "projects": page.items });
     if let Some(next) = page.next {
-        body["nextPageToken"] = json!(edge::http::page_token(&next));
+        body["nextPageToken"] = json!(edge::http::page_token(request, &next));
     }
     Ok((StatusCode::OK, body))
 }
@@ -62,7 +62,7 @@ pub(crate) async fn branches(
     });
     let mut body = json!({ "branches": branches.collect::<Vec<_>>() });
     if let Some(next) = page.next {
-        body["nextPageToken"] = json!(edge::http::page_token(&next));
+        body["nextPageToken"] = json!(edge::http::page_token(request, &next));
     }
     Ok((StatusCode::OK, body))
 }

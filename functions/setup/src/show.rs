@@ -2,29 +2,43 @@
 
 use domain::{Integration, IntegrationName, Status};
 use edge::Problem;
-use edge::http::Answer;
+use edge::http::{Answer, moment};
 use http::StatusCode;
 use lambda_http::Request;
 use serde_json::{Value, json};
 
 use crate::App;
 
-/// `GET /integrations`.
+/// How many integrations and tombstones are read at once.
+const READ_AT_ONCE: i32 = 200;
+
+/// `GET /integrations`. Tombstones are no integrations any more: reading goes on until the page is full without them.
 pub(crate) async fn list(app: &App, request: &Request) -> Answer {
-    let size = edge::http::page_size(request)?;
-    let after: Option<IntegrationName> = edge::http::page_state(request)?;
-    let page = app
-        .store
-        .integrations(after.as_ref(), i32::from(size))
-        .await
-        .map_err(Problem::ours)?;
-    let linked = page
-        .integrations
-        .iter()
-        .filter(|integration| integration.status != Status::Unlinked);
-    let mut body = json!({ "integrations": linked.map(|one| shown(app, one)).collect::<Vec<_>>() });
-    if let Some(next) = page.next {
-        body["nextPageToken"] = json!(edge::http::page_token(&next));
+    let size = usize::from(edge::http::page_size(request)?);
+    let mut after: Option<IntegrationName> = edge::http::page_state(request)?;
+    let mut linked = Vec::new();
+    loop {
+        let page = app
+            .store
+            .integrations(after.as_ref(), READ_AT_ONCE)
+            .await
+            .map_err(Problem::ours)?;
+        let live = page
+            .integrations
+            .into_iter()
+            .filter(|one| one.status != Status::Unlinked);
+        linked.extend(live);
+        after = page.next;
+        if after.is_none() || linked.len() > size {
+            break;
+        }
+    }
+    let more = linked.len() > size;
+    linked.truncate(size);
+    let mut body =
+        json!({ "integrations": linked.iter().map(|one| shown(app, one)).collect::<Vec<_>>() });
+    if let (true, Some(last)) = (more, linked.last()) {
+        body["nextPageToken"] = json!(edge::http::page_token(request, &last.name));
     }
     Ok((StatusCode::OK, body))
 }
@@ -57,8 +71,8 @@ pub(crate) fn shown(app: &App, integration: &Integration) -> Value {
         "status": integration.status,
         "webhookEndpoint": app.endpoint(&integration.name),
         "labels": integration.labels,
-        "createdAt": integration.created_at,
-        "updatedAt": integration.updated_at,
+        "createdAt": moment(integration.created_at),
+        "updatedAt": moment(integration.updated_at),
     });
     if let Some(description) = &integration.description {
         body["description"] = json!(description);
@@ -70,7 +84,7 @@ pub(crate) fn shown(app: &App, integration: &Integration) -> Value {
         body["connection"] = json!({
             "status": if connection.failure.is_none() { "succeeded" } else { "failed" },
             "connectedAs": connection.connected_as,
-            "checkedAt": connection.checked_at,
+            "checkedAt": moment(connection.checked_at),
         });
         if let Some(failure) = &connection.failure {
             body["connection"]["failure"] = json!(failure);

@@ -4,7 +4,7 @@
 use ado::{AdoClient, AdoError};
 use domain::Connection;
 use edge::Problem;
-use edge::http::Answer;
+use edge::http::{Answer, moment};
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::json;
@@ -73,7 +73,7 @@ pub(crate) async fn verification(app: &App, name: &str, now: Timestamp) -> Answe
     let body = json!({
         "integration": integration.name,
         "connectedAs": connected_as,
-        "checkedAt": now,
+        "checkedAt": moment(now),
         "notifications": [SUCCEEDED],
     });
     Ok((StatusCode::OK, body))

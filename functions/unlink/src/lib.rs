@@ -63,7 +63,7 @@ impl App {
         match (segments.as_slice(), request.method()) {
             (["integrations", name], &Method::GET) => self.preview(&parsed(name)?).await,
             (["integrations", name], &Method::DELETE) => self.unlink(&parsed(name)?, now).await,
-            (["integrations", _], _) => Err(no_such_method("GET and DELETE")),
+            (["integrations", _], _) => Err(no_such_method("GET, DELETE")),
             _ => Err(no_such_path()),
         }
     }

@@ -16,7 +16,7 @@ pub(crate) fn understand<'a>(
 ) -> NewDelivery<'a> {
     if body.len() > LARGEST_BODY {
         let reason = format!(
-            "the body has {} bytes, more than Azure DevOps sends; the first {OVERSIZE_HEAD} are kept",
+            "the body has {} bytes, more than the {LARGEST_BODY} that are kept whole; the first {OVERSIZE_HEAD} are there",
             body.len()
         );
         return NewDelivery {

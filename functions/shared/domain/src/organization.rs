@@ -8,6 +8,17 @@ use std::{fmt, str::FromStr};
 /// The longest URL that is looked at. A pasted link to a file in a repository stays far below it.
 const LONGEST_URL: usize = 2_048;
 
+/// Hosts of `visualstudio.com` that are Microsoft's own services and no organization.
+const SERVICES: [&str; 8] = [
+    "app",
+    "login",
+    "marketplace",
+    "my",
+    "ssh",
+    "vs-ssh",
+    "vssps",
+    "www",
+];
 /// Names that Azure DevOps reserves (its naming restrictions page); each stands where an organization's name would.
 const RESERVED: [&str; 3] = ["defaultcollection", "web", "signalr"];
 
@@ -176,6 +187,9 @@ fn name_in_https(text: &str) -> Result<OrganizationName, InvalidOrganization> {
         return Err(InvalidOrganization::Host);
     };
     let name: OrganizationName = label.parse().map_err(|_name| InvalidOrganization::Host)?;
+    if SERVICES.contains(&name.as_str()) {
+        return Err(InvalidOrganization::Host);
+    }
     if path.starts_with(['?', '#']) {
         return Err(InvalidOrganization::QueryOrFragment);
     }
@@ -285,6 +299,7 @@ mod tests {
             "https://dev.azure.com/acme#@evil.tld",
             "https://acme.visualstudio.com?x",
             "https://a.b.visualstudio.com",
+            "https://vs-ssh.visualstudio.com/v3/acme/project/repository",
             "https://.visualstudio.com",
             "https://visualstudio.com/acme",
             "https://evilvisualstudio.com/acme",

@@ -77,8 +77,10 @@ fn one_ref(update: &RefUpdate, commits: Option<usize>) -> String {
     let name = ref_name(&update.name);
     match update.change() {
         RefChange::Created => {
-            let with =
-                commits.map_or_else(String::new, |count| format!(" with {}", counted(count)));
+            let with = match commits {
+                Some(count) if count > 0 => format!(" with {}", counted(count)),
+                _ => String::new(),
+            };
             format!(
                 "created {name}{with} at {} in",
                 short_id(update.new_object_id.as_deref())
@@ -169,12 +171,7 @@ fn of_pull_request(change: PullRequestChange, pull_request: &PullRequest) -> Str
                         optional_ref(pull_request.target_ref.as_deref())
                     )
                 }
-                UpdateHint::None => {
-                    format!(
-                        "its source is at {}",
-                        short_id(pull_request.source_commit.as_deref())
-                    )
-                }
+                UpdateHint::None => "what changed is not told".to_owned(),
             };
             format!("{} was updated: {how}", capitalised(&what))
         }
@@ -413,7 +410,7 @@ mod tests {
         );
         assert_eq!(
             of(&EventType::PullRequestUpdated, &event),
-            "Pull request in a repository that is not told was updated: its source is at an unknown commit"
+            "Pull request in a repository that is not told was updated: what changed is not told"
         );
     }
 

@@ -9,6 +9,7 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use percent_encoding::percent_decode_str;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::{Problem, ProblemKind};
 
@@ -55,23 +56,38 @@ pub fn parameter<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
         .filter(|value| !value.is_empty())
 }
 
+/// A query parameter that is read as something else than text.
+///
+/// # Errors
+///
+/// [`ProblemKind::InvalidRequest`], which names the parameter and says how it is written.
+pub fn parsed_parameter<T>(
+    request: &Request,
+    name: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+    written: &str,
+) -> Result<Option<T>, Problem> {
+    let Some(text) = parameter(request, name) else {
+        return Ok(None);
+    };
+    match parse(text) {
+        Some(value) => Ok(Some(value)),
+        None => {
+            Err(Problem::new(ProblemKind::InvalidRequest, format!("{name} is {written}")).at(name))
+        }
+    }
+}
+
 /// `pageSize`, or what is usual.
 ///
 /// # Errors
 ///
-/// [`ProblemKind::InvalidField`] for what is no number from 1 to 100.
+/// [`ProblemKind::InvalidRequest`] for what is no number from 1 to 100.
 pub fn page_size(request: &Request) -> Result<u16, Problem> {
-    let Some(text) = parameter(request, "pageSize") else {
-        return Ok(PAGE.0);
-    };
-    match text.parse() {
-        Ok(size) if (1..=PAGE.1).contains(&size) => Ok(size),
-        _ => Err(Problem::new(
-            ProblemKind::InvalidField,
-            "pageSize is a number from 1 to 100",
-        )
-        .at("pageSize")),
-    }
+    let (usual, most) = PAGE;
+    let in_bounds = |text: &str| text.parse().ok().filter(|size| (1..=most).contains(size));
+    let size = parsed_parameter(request, "pageSize", in_bounds, "a number from 1 to 100")?;
+    Ok(size.unwrap_or(usual))
 }
 
 /// The body as JSON.
@@ -87,17 +103,17 @@ pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let message = error.inner().to_string();
-        let field = message.split('`').nth(1).unwrap_or_default();
+        let (message, path) = (error.inner().to_string(), error.path().to_string());
+        let field = message.split('`').nth(1).unwrap_or_default().to_owned();
         if message.starts_with("missing field") {
-            invalid(format!("the field {field} is missing"))
+            invalid(format!("the field {field} is missing")).at(field)
         } else if message.starts_with("unknown field") {
-            invalid(format!("there is no field {field} here"))
-        } else if error.inner().is_data() && error.path().to_string() != "." {
+            invalid(format!("there is no field {field} here")).at(field)
+        } else if error.inner().is_data() && path != "." {
             invalid(format!(
-                "the field {} has another type than it should have",
-                error.path()
+                "the field {path} has another type than it should have"
             ))
+            .at(path)
         } else {
             invalid(
                 "the body is a JSON object with the fields that the documentation names".to_owned(),
@@ -109,31 +125,62 @@ pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// A page token: opaque to callers, and ours alone to read.
+/// A page token: where the next page of this very list begins.
+///
+/// It carries a digest of what it was made for, so that one that was made up, or made for another list or other filters, is
+/// refused. It keeps no secret, and gives no right that the caller would not have without it.
 #[must_use]
-pub fn page_token<T: Serialize>(state: &T) -> String {
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(state).unwrap_or_default())
+pub fn page_token<T: Serialize>(request: &Request, state: &T) -> String {
+    let state = URL_SAFE_NO_PAD.encode(serde_json::to_vec(state).unwrap_or_default());
+    format!("{state}.{}", fingerprint(request, &state))
 }
 
 /// What a page token says; `None` where the request has none.
 ///
 /// # Errors
 ///
-/// [`ProblemKind::InvalidPageToken`] for one that we did not make.
+/// [`ProblemKind::InvalidPageToken`] for one that was not made for this list.
 pub fn page_state<T: DeserializeOwned>(request: &Request) -> Result<Option<T>, Problem> {
     let Some(token) = parameter(request, "pageToken") else {
         return Ok(None);
     };
-    let state = URL_SAFE_NO_PAD
-        .decode(token)
-        .ok()
+    let state = token
+        .rsplit_once('.')
+        .filter(|(state, digest)| fingerprint(request, state) == *digest)
+        .and_then(|(state, _)| URL_SAFE_NO_PAD.decode(state).ok())
         .and_then(|json| serde_json::from_slice(&json).ok());
     state.map(Some).ok_or_else(|| {
         Problem::new(
             ProblemKind::InvalidPageToken,
-            "pass the nextPageToken of the page before, or none for the first page",
+            "pass the nextPageToken of the page before with the same filters, or none for the first page",
         )
+        .at("pageToken")
     })
+}
+
+/// A digest of the path, the filters and a token's state.
+fn fingerprint(request: &Request, state: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(segments(request).join("/"));
+    if let Some(parameters) = request.query_string_parameters_ref() {
+        let of_the_page = ["pageToken", "pageSize"];
+        let filters = parameters
+            .iter()
+            .filter(|(name, value)| !of_the_page.contains(name) && !value.is_empty());
+        let mut filters: Vec<String> = filters
+            .map(|(name, value)| format!("\n{name}={value}"))
+            .collect();
+        filters.sort_unstable();
+        digest.update(filters.concat());
+    }
+    digest.update(format!("\n\n{state}"));
+    URL_SAFE_NO_PAD.encode(&digest.finalize()[..12])
+}
+
+/// A moment as answers show it: UTC with six digits always, so that text sorts as time does.
+#[must_use]
+pub fn moment(moment: Timestamp) -> String {
+    format!("{moment:.6}")
 }
 
 /// A JSON answer with the headers that every answer has.
@@ -194,13 +241,14 @@ pub fn no_such_path() -> Problem {
     )
 }
 
-/// The refusal of a method, naming those that exist.
+/// The refusal of a method, naming those that exist, as in `"GET, POST"`.
 #[must_use]
-pub fn no_such_method(allowed: &str) -> Problem {
+pub fn no_such_method(allowed: &'static str) -> Problem {
     Problem::new(
         ProblemKind::MethodNotAllowed,
         format!("this path takes {allowed}"),
     )
+    .allowing(allowed)
 }
 
 #[cfg(test)]
@@ -261,20 +309,70 @@ mod tests {
     }
 
     #[test]
-    fn a_forged_page_token_is_refused() {
-        let with = |token: &str| {
-            let parameters = HashMap::from([("pageToken".to_owned(), vec![token.to_owned()])]);
-            Request::new(Body::Empty).with_query_string_parameters(parameters)
+    fn a_page_token_is_good_for_the_list_it_was_made_for_and_no_other() {
+        let with = |path: &str, parameters: &[(&str, &str)]| {
+            let parameters: HashMap<String, Vec<String>> = parameters
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]))
+                .collect();
+            request(path).with_query_string_parameters(parameters)
         };
-        assert_eq!(
-            page_state::<u8>(&with(&page_token(&7_u8))).unwrap(),
-            Some(7)
+        let made_for = with("/deliveries", &[("integration", "acme"), ("pageSize", "5")]);
+        let token = page_token(&made_for, &7_u8);
+        let same = with(
+            "/deliveries/",
+            &[
+                ("integration", "acme"),
+                ("pageSize", "9"),
+                ("pageToken", &token),
+            ],
         );
-        assert_eq!(page_state::<u8>(&Request::new(Body::Empty)).unwrap(), None);
-        for forged in ["x", "!!", "eyJhIjoxfQ"] {
+        assert_eq!(page_state::<u8>(&same).unwrap(), Some(7));
+        assert_eq!(page_state::<u8>(&made_for).unwrap(), None);
+        let eight = page_token(&made_for, &8_u8);
+        let crossed = format!(
+            "{}.{}",
+            token.split('.').next().unwrap(),
+            eight.split('.').nth(1).unwrap()
+        );
+        for forged in [
+            with(
+                "/deliveries",
+                &[("integration", "other"), ("pageToken", &token)],
+            ),
+            with(
+                "/integrations",
+                &[("integration", "acme"), ("pageToken", &token)],
+            ),
+            with("/deliveries", &[("pageToken", &token)]),
+            with(
+                "/deliveries",
+                &[("integration", "acme"), ("pageToken", "Nw")],
+            ),
+            with(
+                "/deliveries",
+                &[("integration", "acme"), ("pageToken", &crossed)],
+            ),
+            with(
+                "/deliveries",
+                &[("integration", "acme"), ("pageToken", "!!")],
+            ),
+        ] {
+            let problem = page_state::<u8>(&forged).unwrap_err();
+            assert_eq!(problem.kind(), ProblemKind::InvalidPageToken);
+        }
+    }
+
+    #[test]
+    fn moments_have_the_same_length_always() {
+        for text in [
+            "2026-11-23T15:00:00Z",
+            "2026-11-23T15:00:00.1Z",
+            "2026-11-23T15:00:00.123456789Z",
+        ] {
             assert_eq!(
-                page_state::<u8>(&with(forged)).unwrap_err().kind(),
-                ProblemKind::InvalidPageToken
+                moment(text.parse().unwrap()).len(),
+                "2026-11-23T15:00:00.000000Z".len()
             );
         }
     }

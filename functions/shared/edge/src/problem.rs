@@ -3,7 +3,7 @@
 //!
 //! A caller's fault says what to do; ours says nothing but a request id, under which the log has the cause.
 
-use std::error::Error;
+use std::{borrow::Cow, error::Error};
 
 use ::http::{HeaderValue, StatusCode, header};
 use lambda_http::{Body, Response};
@@ -12,7 +12,7 @@ use serde::Serialize;
 /// What kind of problem it is. Each has a status, a title and a `type` that stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// The body is not JSON, or a field is missing, unknown or of the wrong type.
+    /// The body is not JSON, a field is missing, unknown or of the wrong type, or a query parameter cannot be read.
     InvalidRequest,
     /// A field has a value that it cannot have.
     InvalidField,
@@ -144,7 +144,8 @@ impl ProblemKind {
 pub struct Problem {
     kind: ProblemKind,
     detail: String,
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
+    allow: Option<&'static str>,
     retry_after: Option<u32>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -172,6 +173,7 @@ impl Problem {
             kind,
             detail: detail.into(),
             field: None,
+            allow: None,
             retry_after: None,
             cause: None,
         }
@@ -191,8 +193,15 @@ impl Problem {
 
     /// Names the field of the request that it is about.
     #[must_use]
-    pub fn at(mut self, field: &'static str) -> Self {
-        self.field = Some(field);
+    pub fn at(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Names the methods that the path takes.
+    #[must_use]
+    pub fn allowing(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
         self
     }
 
@@ -232,7 +241,7 @@ impl Problem {
             title,
             status: status.as_u16(),
             detail: &self.detail,
-            field: self.field,
+            field: self.field.as_deref(),
             request_id,
         };
         let mut response = crate::http::json(status, &body);
@@ -241,6 +250,9 @@ impl Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

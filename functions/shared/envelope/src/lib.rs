@@ -83,6 +83,9 @@ pub fn parse(body: &[u8]) -> Result<Notification, Unreadable> {
         return Err(Unreadable::Shape("it is not a JSON object".to_owned()));
     }
     let envelope: wire::Envelope<'_> = read(text, "")?;
+    if envelope.event_type.trim().is_empty() {
+        return Err(Unreadable::Shape("its `eventType` is empty".to_owned()));
+    }
     let event_type: EventType = match envelope.event_type.parse() {
         Ok(event_type) => event_type,
         Err(never) => match never {},
@@ -270,6 +273,8 @@ mod tests {
                 "`resource.pushId` is not what it should be".to_owned()
             ))
         );
+        let empty = parse(br#"{"eventType":" ","resource":{}}"#);
+        assert!(matches!(empty, Err(Unreadable::Shape(_))));
         let missing = parse(br#"{"eventType":"git.push"}"#);
         assert_eq!(
             missing,
@@ -349,7 +354,7 @@ mod tests {
         };
         assert!(
             update("Ines updated pull request 4 (TITLE) in x", "active")
-                .contains("its source is at")
+                .contains("what changed is not told")
         );
         assert!(
             update(

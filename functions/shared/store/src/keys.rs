@@ -171,6 +171,12 @@ pub fn day_of(moment: Timestamp) -> Date {
     TimeZone::UTC.to_datetime(moment).date()
 }
 
+/// The newest day that something received at `moment` can be filed under.
+#[must_use]
+pub fn newest_day(moment: Timestamp) -> Date {
+    day_of(moment.saturating_add(AHEAD).unwrap_or(moment))
+}
+
 /// A moment as it stands in keys: UTC with seven digits, as Azure DevOps writes it, so that text sorts as time does.
 #[must_use]
 pub fn seven_digits(moment: Timestamp) -> String {
