@@ -93,15 +93,7 @@ impl App {
     #[expect(clippy::disallowed_methods, reason = "a handler asks the clock, once")]
     pub async fn handle(&self, request: Request) -> Response<Body> {
         let (started, received) = (Instant::now(), Timestamp::now());
-        let work = tokio::time::timeout(BUDGET, self.outcome(&request, received, started));
-        let outcome = match AssertUnwindSafe(work).catch_unwind().await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_elapsed)) => Outcome::Unavailable,
-            Err(_panic) => {
-                tracing::error!("a panic was caught; the delivery is answered with 503");
-                Outcome::Unavailable
-            }
-        };
+        let outcome = guarded(self.outcome(&request, received, started)).await;
         log(&request, outcome, started.elapsed());
         outcome.answer()
     }
@@ -195,6 +187,22 @@ impl App {
                 }
             }
         })
+    }
+}
+
+/// The outcome of `work`, or that there is none: in time, and whatever happens in it.
+async fn guarded(work: impl Future<Output = Outcome>) -> Outcome {
+    let in_time = tokio::time::timeout(BUDGET, work);
+    match AssertUnwindSafe(in_time).catch_unwind().await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_elapsed)) => {
+            tracing::error!("nothing was decided in time");
+            Outcome::Unavailable
+        }
+        Err(_panic) => {
+            tracing::error!("a panic was caught; the delivery is answered with 503");
+            Outcome::Unavailable
+        }
     }
 }
 
@@ -294,6 +302,17 @@ mod tests {
             "/acme?x", "acme", &long,
         ] {
             assert_eq!(name(path), None, "{path}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s6_r1_what_never_ends_and_what_panics_is_answered_with_503() {
+        let never = guarded(std::future::pending()).await;
+        let panics = guarded(async { panic!("planted") }).await;
+        for outcome in [never, panics] {
+            let answer = outcome.answer();
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert!(answer.headers().contains_key(header::RETRY_AFTER));
         }
     }
 
