@@ -18,7 +18,7 @@ help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 demo: ## the whole way of an integration, step by step, on this machine
-	@$(LOCAL)/stack.py with --dir .local/demo -- sh -c 'exec cargo run --quiet --locked --package integration-tests --bin demo -- "$$STACKHOOK_STACK"'
+	@$(LOCAL)/stack.py with --dir .local/demo -- sh -c 'exec "$$STACKHOOK_PROGRAMS/demo" "$$STACKHOOK_STACK"'
 
 run: ## the local stack until Ctrl-C
 	@$(LOCAL)/stack.py run

@@ -22,6 +22,11 @@ def build() -> Path:
         command = ["cargo", "build", "--locked", "--workspace", "--bins"]
         if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode:
             raise Failure("cargo build failed")
+    return programs()
+
+
+def programs() -> Path:
+    """Where that puts what it builds."""
     return target_folder() / "debug"
 
 

@@ -6,7 +6,8 @@
     stack.py down [--dir DIR]   ends it; nothing of it is kept but the logs
     stack.py run [--dir DIR]    up, then waits for Ctrl-C, then down
     stack.py plan [--dir DIR]   fails unless a plan for the stack that is up is empty: then what it has is what infra/ says
-    stack.py with [--dir DIR] -- COMMAND…   up, the command with STACKHOOK_STACK=DIR/stack.json, then down whatever became of it
+    stack.py with [--dir DIR] -- COMMAND…   up, the command with STACKHOOK_STACK=DIR/stack.json and
+                                STACKHOOK_PROGRAMS, the folder of what was built, then down whatever became of it
 
 Several stacks, each in a folder of its own, can be up at once.
 """
@@ -21,6 +22,7 @@ import sys
 import time
 from pathlib import Path
 
+import machine
 from one_stack import FUNCTIONS, Stack
 from terminal import ROOT, run_command, say, shown
 
@@ -47,7 +49,7 @@ def wait(stack: Stack) -> None:
 
 def run_with(stack: Stack, command: list[str]) -> int:
     """The command's exit code; a Ctrl-C reaches the command by itself, and is waited out."""
-    process = subprocess.Popen(command, env={**os.environ, "STACKHOOK_STACK": str(stack.json)})
+    process = subprocess.Popen(command, env={**os.environ, "STACKHOOK_STACK": str(stack.json), "STACKHOOK_PROGRAMS": str(machine.programs())})
     while True:
         try:
             return process.wait()
