@@ -8,7 +8,7 @@ use lambda_http::{Body, Response};
 use serde_json::json;
 
 use crate::support::{
-    Bed, Fate, Linked, Tap, delivery, new_event, new_name, now, request, sample_bytes,
+    Bed, Fate, Linked, Tap, delivery, new_event, new_name, now, post, request, sample_bytes,
     with_password,
 };
 
@@ -51,27 +51,12 @@ async fn s1_the_same_event_again_is_answered_with_200_and_stored_once() -> Resul
     let linked = bed.linked().await?;
     let app = bed.webhook().await;
     let mut event = new_event("ado/git.pullrequest.created.json");
-    assert_eq!(
-        app.handle(delivery(&linked, event.to_string()))
-            .await
-            .status(),
-        200
-    );
-    assert_eq!(
-        app.handle(delivery(&linked, event.to_string()))
-            .await
-            .status(),
-        200
-    );
+    assert_eq!(post(&app, &linked, event.to_string()).await, 200);
+    assert_eq!(post(&app, &linked, event.to_string()).await, 200);
     // Through another, overlapping subscription: another envelope, the same event.
     event["subscriptionId"] = json!(uuid::Uuid::new_v4().to_string());
     event["notificationId"] = json!(4_711);
-    assert_eq!(
-        app.handle(delivery(&linked, event.to_string()))
-            .await
-            .status(),
-        200
-    );
+    assert_eq!(post(&app, &linked, event.to_string()).await, 200);
     assert_eq!(bed.log_of(linked.name.as_str()).await?.len(), 1);
     Ok(())
 }
@@ -99,25 +84,10 @@ async fn the_same_keys_with_another_resource_are_stored_beside_the_first() -> Re
     let linked = bed.linked().await?;
     let app = bed.webhook().await;
     let mut event = new_event("ado/git.push.json");
-    assert_eq!(
-        app.handle(delivery(&linked, event.to_string()))
-            .await
-            .status(),
-        200
-    );
+    assert_eq!(post(&app, &linked, event.to_string()).await, 200);
     event["resource"]["pushId"] = json!(99_999);
-    assert_eq!(
-        app.handle(delivery(&linked, event.to_string()))
-            .await
-            .status(),
-        200
-    );
-    assert_eq!(
-        app.handle(delivery(&linked, event.to_string()))
-            .await
-            .status(),
-        200
-    );
+    assert_eq!(post(&app, &linked, event.to_string()).await, 200);
+    assert_eq!(post(&app, &linked, event.to_string()).await, 200);
     assert_eq!(bed.log_of(linked.name.as_str()).await?.len(), 2);
     Ok(())
 }
@@ -143,11 +113,7 @@ async fn whatever_an_authentic_body_is_it_is_kept_byte_for_byte_and_answered_wit
     ];
     for file in files {
         let body = sample_bytes(&format!("broken/{file}"));
-        assert_eq!(
-            app.handle(delivery(&linked, body)).await.status(),
-            200,
-            "{file}"
-        );
+        assert_eq!(post(&app, &linked, body).await, 200, "{file}");
     }
     let log = bed.log_of(linked.name.as_str()).await?;
     assert_eq!(log.len(), files.len());
@@ -186,22 +152,17 @@ async fn an_unknown_event_type_and_another_organization_are_stored_like_any_othe
     let linked = bed.linked().await?;
     let app = bed.webhook().await;
     assert_eq!(
-        app.handle(delivery(
+        post(
+            &app,
             &linked,
             new_event("ado/workitem.updated.json").to_string()
-        ))
-        .await
-        .status(),
+        )
+        .await,
         200
     );
     let mut foreign = new_event("ado/git.push.json");
     foreign["resourceContainers"]["account"]["id"] = json!(uuid::Uuid::new_v4().to_string());
-    assert_eq!(
-        app.handle(delivery(&linked, foreign.to_string()))
-            .await
-            .status(),
-        200
-    );
+    assert_eq!(post(&app, &linked, foreign.to_string()).await, 200);
     let log = bed.log_of(linked.name.as_str()).await?;
     assert_eq!(log.len(), 2);
     assert!(log.iter().all(|row| row["outcome"] == "stored"));
@@ -215,10 +176,7 @@ async fn p13_each_send_of_the_test_button_is_shown() -> Result<()> {
     let app = bed.webhook().await;
     let body = sample_bytes("ado/git.push.test.json");
     for _ in 0..3 {
-        assert_eq!(
-            app.handle(delivery(&linked, body.clone())).await.status(),
-            200
-        );
+        assert_eq!(post(&app, &linked, body.clone()).await, 200);
     }
     let log = bed.log_of(linked.name.as_str()).await?;
     assert_eq!(log.len(), 3);
@@ -238,20 +196,10 @@ async fn s13_p9_a_body_that_fits_no_item_is_kept_whole_and_one_over_2_mb_with_it
     let mut event = new_event("ado/git.push.json");
     event["filler"] = json!(noise(1_900_000));
     let large = event.to_string();
-    assert_eq!(
-        app.handle(delivery(&linked, large.clone())).await.status(),
-        200
-    );
-    assert_eq!(
-        app.handle(delivery(&linked, large.clone())).await.status(),
-        200,
-        "again"
-    );
+    assert_eq!(post(&app, &linked, large.clone()).await, 200);
+    assert_eq!(post(&app, &linked, large.clone()).await, 200, "again");
     let over = noise(2_200_000);
-    assert_eq!(
-        app.handle(delivery(&linked, over.clone())).await.status(),
-        200
-    );
+    assert_eq!(post(&app, &linked, over.clone()).await, 200);
     let log = bed.log_of(linked.name.as_str()).await?;
     assert_eq!(log.len(), 2);
     let (oversize, whole) = (bed.delivery(&log[0]).await?, bed.delivery(&log[1]).await?);
@@ -293,7 +241,7 @@ async fn a_warm_delivery_costs_one_aws_call_and_a_refused_one_whose_name_is_cach
     let app = bed.webhook_at(&tap.url()).await;
     for _ in 0..10 {
         let event = new_event("ado/git.push.json").to_string();
-        assert_eq!(app.handle(delivery(&linked, event)).await.status(), 200);
+        assert_eq!(post(&app, &linked, event).await, 200);
     }
     for _ in 0..10 {
         let wrong = with_password(linked.name.as_str(), "wrong", "{}");
@@ -380,7 +328,7 @@ async fn a_flood_of_unknown_names_costs_a_bounded_number_of_reads_and_503_beyond
     let tap = Tap::counting(&bed.stack.description.endpoint_url).await?;
     let app = bed.webhook_at(&tap.url()).await;
     let event = || new_event("ado/git.push.json").to_string();
-    assert_eq!(app.handle(delivery(&linked, event())).await.status(), 200);
+    assert_eq!(post(&app, &linked, event()).await, 200);
     let mut statuses = BTreeSet::new();
     for _ in 0..300 {
         let stranger = with_password(&new_name("nobody"), "guess", "{}");
@@ -390,7 +338,7 @@ async fn a_flood_of_unknown_names_costs_a_bounded_number_of_reads_and_503_beyond
     let reads = tap.calls()["DynamoDB_20120810.GetItem"];
     assert!(reads <= 40, "{reads} reads for 300 strangers");
     assert_eq!(
-        app.handle(delivery(&linked, event())).await.status(),
+        post(&app, &linked, event()).await,
         200,
         "an authentic delivery meanwhile"
     );
@@ -402,7 +350,7 @@ async fn a_new_integration_is_seen_at_once_by_an_instance_that_did_not_know_it()
     let bed = Bed::new()?;
     let app = bed.webhook().await;
     let linked = bed.linked().await?;
-    assert_eq!(app.handle(delivery(&linked, "{}")).await.status(), 200);
+    assert_eq!(post(&app, &linked, "{}").await, 200);
     Ok(())
 }
 
@@ -465,9 +413,9 @@ async fn a_record_that_cannot_be_read_is_503_so_that_a_blip_does_not_look_like_a
     let linked = bed.linked().await?;
     let tap = Tap::on(&bed.stack.description.endpoint_url, |_, _| Fate::Cut).await?;
     let app = bed.webhook_at(&tap.url()).await;
-    assert_eq!(app.handle(delivery(&linked, "{}")).await.status(), 503);
+    assert_eq!(post(&app, &linked, "{}").await, 503);
     let nobody = bed.webhook_at("http://127.0.0.1:1").await;
-    assert_eq!(nobody.handle(delivery(&linked, "{}")).await.status(), 503);
+    assert_eq!(post(&nobody, &linked, "{}").await, 503);
     Ok(())
 }
 
@@ -479,21 +427,13 @@ async fn unlinking_stores_unlinked_is_gone_and_a_stranger_learns_of_neither() ->
     store.begin_unlink(&linked.name, now()).await?;
     let event = new_event("ado/git.push.json").to_string();
     assert_eq!(
-        bed.webhook()
-            .await
-            .handle(delivery(&linked, event.clone()))
-            .await
-            .status(),
+        post(&bed.webhook().await, &linked, event.clone()).await,
         200,
         "being unlinked"
     );
     store.finish_unlink(&linked.name, now()).await?;
     let app = bed.webhook().await;
-    assert_eq!(
-        app.handle(delivery(&linked, event)).await.status(),
-        410,
-        "unlinked"
-    );
+    assert_eq!(post(&app, &linked, event).await, 410, "unlinked");
     let wrong = with_password(linked.name.as_str(), "wrong", "{}");
     assert_eq!(app.handle(wrong).await.status(), 401);
     assert_eq!(bed.log_of(linked.name.as_str()).await?.len(), 1);
@@ -557,13 +497,6 @@ async fn a_password_of_another_integration_is_refused() -> Result<()> {
         password: other.password,
         ..one
     };
-    assert_eq!(
-        bed.webhook()
-            .await
-            .handle(delivery(&crossed, "{}"))
-            .await
-            .status(),
-        401
-    );
+    assert_eq!(post(&bed.webhook().await, &crossed, "{}").await, 401);
     Ok(())
 }

@@ -61,8 +61,9 @@ async fn told(folder: PathBuf) -> Result<BTreeMap<String, Value>> {
 )]
 async fn every_payload_of_the_corpus_is_stored_and_told_in_words() -> Result<()> {
     let Ok(folder) = std::env::var("PAYLOAD_CORPUS") else {
-        // Others' data, which the project does not hold; our own samples are tested either way. CI sets it.
-        eprintln_hint();
+        // Others' data, which the project does not hold; our own samples are tested either way. CI sets it, and `make test`
+        // says when it is not set.
+        say_that_only_our_samples_are_run();
         return Ok(());
     };
     let told = told(folder.into()).await?;
@@ -86,7 +87,7 @@ async fn every_payload_of_the_corpus_is_stored_and_told_in_words() -> Result<()>
     clippy::print_stderr,
     reason = "a test that has nothing to run against says so"
 )]
-fn eprintln_hint() {
+fn say_that_only_our_samples_are_run() {
     eprintln!("PAYLOAD_CORPUS is not set: only the samples of events/ are run");
 }
 

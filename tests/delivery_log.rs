@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use store::{DeliveryId, DeliveryKind, NewDelivery, keys::EventIdentity};
 
 use crate::support::{
-    Bed, Linked, delivery, get, json as body_of, new_event, now, parts, problem, sample_bytes,
+    Bed, Linked, delivery, get, json as body_of, new_event, now, parts, post, problem, sample_bytes,
 };
 
 /// Stores an event as if it had been created and received at other times than now.
@@ -133,7 +133,7 @@ async fn filters_by_type_repository_and_outcome() -> Result<()> {
         "workitem.updated.json",
     ] {
         let event = new_event(&format!("ado/{sample}")).to_string();
-        assert_eq!(app.handle(delivery(&linked, event)).await.status(), 200);
+        assert_eq!(post(&app, &linked, event).await, 200);
     }
     app.handle(delivery(&linked, "no json")).await;
     // An old date: such a delivery does not have its type in its key.

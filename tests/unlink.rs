@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::support::{
-    Bed, Fate, Tap, azure_devops, delivery, get, json as body_of, new_event, new_name, now, parts,
+    Bed, Fate, Tap, azure_devops, get, json as body_of, new_event, new_name, now, parts, post,
     problem, send,
 };
 
@@ -54,14 +54,7 @@ async fn unlinking_removes_both_secrets_leaves_the_tombstone_and_can_be_repeated
         name: name.parse()?,
         password: password.clone(),
     };
-    assert_eq!(
-        bed.webhook()
-            .await
-            .handle(delivery(&linked, "{}"))
-            .await
-            .status(),
-        410
-    );
+    assert_eq!(post(&bed.webhook().await, &linked, "{}").await, 410);
 
     let second = body_of(unlink.handle(send("DELETE", &path, &json!({}))).await)?;
     assert_eq!(
@@ -84,16 +77,10 @@ async fn unlinking_removes_both_secrets_leaves_the_tombstone_and_can_be_repeated
     };
     let app = bed.webhook().await;
     assert_eq!(
-        app.handle(delivery(&new, new_event("ado/git.push.json").to_string()))
-            .await
-            .status(),
+        post(&app, &new, new_event("ado/git.push.json").to_string()).await,
         200
     );
-    assert_eq!(
-        app.handle(delivery(&linked, "{}")).await.status(),
-        401,
-        "the old password"
-    );
+    assert_eq!(post(&app, &linked, "{}").await, 401, "the old password");
     let webhook = body_of(setup.handle(get(&format!("{path}/webhook"))).await)?;
     assert_eq!(webhook["password"], again["webhook"]["password"]);
     assert_eq!(bed.log_of(&name).await?.len(), 1);
@@ -132,7 +119,7 @@ async fn unlinking_that_was_cut_off_is_finished_by_the_next_call() -> Result<()>
         let webhook = bed.webhook().await;
         let event = new_event("ado/git.push.json").to_string();
         assert_eq!(
-            webhook.handle(delivery(&linked, event)).await.status(),
+            post(&webhook, &linked, event).await,
             200,
             "{cut_at}: still stored meanwhile"
         );
@@ -144,11 +131,7 @@ async fn unlinking_that_was_cut_off_is_finished_by_the_next_call() -> Result<()>
         )?;
         assert_eq!(finished["status"], "unlinked", "{cut_at}");
         assert_eq!(
-            bed.webhook()
-                .await
-                .handle(delivery(&linked, "{}"))
-                .await
-                .status(),
+            post(&bed.webhook().await, &linked, "{}").await,
             410,
             "{cut_at}"
         );

@@ -232,6 +232,15 @@ pub(crate) fn delivery(linked: &Linked, body: impl Into<Vec<u8>>) -> Request {
     with_password(linked.name.as_str(), &linked.password, body)
 }
 
+/// Hands a delivery to the webhook; gives the status it is answered with.
+pub(crate) async fn post(
+    app: &webhook::App,
+    linked: &Linked,
+    body: impl Into<Vec<u8>>,
+) -> http::StatusCode {
+    app.handle(delivery(linked, body)).await.status()
+}
+
 /// A delivery for any name with any password.
 pub(crate) fn with_password(name: &str, password: &str, body: impl Into<Vec<u8>>) -> Request {
     let authorization = format!("Basic {}", STANDARD.encode(format!(":{password}")));
