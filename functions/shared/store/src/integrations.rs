@@ -1,41 +1,24 @@
-//! The `integrations` table: integrations, from the claim on a name to the tombstone.
+//! The `integrations` table: what is read of integrations, and how their items look. How they come and go: `lifecycle.rs`.
 
 use aws_sdk_dynamodb::{
     error::SdkError,
-    operation::update_item::UpdateItemError,
-    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use domain::{
     Connection, Integration, IntegrationName, Organization, OrganizationName, PasswordDigest,
     Status,
 };
-use jiff::{SignedDuration, Timestamp, civil::Date};
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::collections::HashMap;
 
 use crate::{
     Store, StoreError,
-    events::{from_item, to_item},
+    events::from_item,
     keys::{DIRECTORY, INTEGRATION, PARTITION, SORT},
 };
 
-/// How long a claim on a name lasts, from the moment it is made. Whoever holds it writes nothing after that.
-const CLAIM: SignedDuration = SignedDuration::from_mins(2);
-/// How long a tombstone is kept, so that hooks that were left behind are told to stop.
-const TOMBSTONE: SignedDuration = SignedDuration::from_hours(90 * 24);
-
-const MAY_CLAIM: &str = "attribute_not_exists(pk) OR (#status IN (:pending, :unlinked) AND (attribute_not_exists(claimed_until) OR claimed_until < :now OR claim = :claim))";
-const CLAIM_IT: &str = "SET #status = if_not_exists(#status, :pending), claim = :claim, claimed_until = :until, directory = :directory, organization = if_not_exists(organization, :organization), organization_url = if_not_exists(organization_url, :url), name_since = if_not_exists(name_since, :now), created_at = if_not_exists(created_at, :now), updated_at = :now REMOVE expires";
-const RELEASE_IT: &str = "SET expires = :expires REMOVE claim, claimed_until";
-const IS_RELEASABLE: &str = "claim = :claim AND attribute_exists(claimed_until)";
-const IS_CLAIMED: &str = "claim = :claim";
-const IS_CLAIMED_AND_PENDING: &str = "claim = :claim AND #status = :pending";
-const MAY_UNLINK: &str = "#status IN (:active, :unlinking) OR (#status IN (:pending, :unlinked) AND claimed_until < :now)";
-const UNLINK_IT: &str =
-    "SET #status = :unlinking, updated_at = :now REMOVE claim, claimed_until, expires";
-const IS_UNLINKING: &str = "#status = :unlinking";
-const BURY_IT: &str = "SET #status = :unlinked, updated_at = :now, expires = :expires REMOVE description, labels, token_expires_on, connected_as, checked_at, connection_failure";
 const IS_ACTIVE: &str = "#status = :active";
 const NOTE_CONNECTION: &str =
     "SET connected_as = :who, checked_at = :now, updated_at = :now, connection_failure = :failure";
@@ -51,64 +34,6 @@ pub struct WebhookRecord {
     pub digests: Vec<PasswordDigest>,
 }
 
-/// A claim on a name while it is being set up.
-#[derive(Clone, Debug)]
-pub struct Claim<'a> {
-    /// The name.
-    pub name: &'a IntegrationName,
-    /// What tells this claim from every other.
-    pub nonce: &'a str,
-    /// The organization it is for.
-    pub organization: &'a Organization,
-}
-
-/// What became of claiming a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claimed {
-    /// It is ours for two minutes.
-    Yes {
-        /// When the name was first set up, if that was not now.
-        known_since: Option<Timestamp>,
-    },
-    /// It belongs to an integration in this state.
-    Taken(Status),
-    /// Somebody else is setting it up right now.
-    Busy,
-}
-
-/// What became of activating an integration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activated {
-    /// It is active.
-    Yes,
-    /// The claim had run out and somebody else holds the name.
-    ClaimLost,
-}
-
-/// What became of beginning to unlink.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Begun {
-    /// Unlinking goes on from here; also where an earlier try was cut off.
-    Yes(Box<Integration>),
-    /// It is unlinked already.
-    Already(Box<Integration>),
-    /// It is being set up right now.
-    Busy,
-    /// There is no such integration.
-    Unknown,
-}
-
-/// What became of finishing to unlink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finished {
-    /// It is unlinked now.
-    Now,
-    /// Another call, or an earlier try of this one, has finished it.
-    Already,
-    /// Another call has finished it, and the name has been set up again since.
-    SetUpAgain,
-}
-
 /// A page of the list of integrations.
 #[derive(Clone, Debug)]
 pub struct DirectoryPage {
@@ -120,7 +45,7 @@ pub struct DirectoryPage {
 
 /// An integration's own item.
 #[derive(Debug, Serialize, Deserialize)]
-struct IntegrationItem {
+pub(crate) struct IntegrationItem {
     pk: IntegrationName,
     sk: String,
     directory: String,
@@ -151,11 +76,6 @@ struct DigestItem {
     sha256: ByteBuf,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ends: Option<Timestamp>,
-}
-
-#[derive(Debug, Deserialize)]
-struct KnownItem {
-    name_since: Timestamp,
 }
 
 #[derive(Debug, Deserialize)]
@@ -294,117 +214,6 @@ impl Store {
         Ok(DirectoryPage { integrations, next })
     }
 
-    /// Claims a name for two minutes, so that it can be set up: a new name, one whose setting up was cut off, or an unlinked
-    /// one, whose tombstone goes on answering meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where that could not be written.
-    pub async fn claim(&self, claim: &Claim<'_>, now: Timestamp) -> Result<Claimed, StoreError> {
-        let update = self
-            .update(claim.name, CLAIM_IT, MAY_CLAIM)
-            .expression_attribute_values(":pending", status(Status::Pending))
-            .expression_attribute_values(":unlinked", status(Status::Unlinked))
-            .expression_attribute_values(":claim", text(claim.nonce))
-            .expression_attribute_values(":until", moment(now + CLAIM))
-            .expression_attribute_values(":directory", text(INTEGRATION))
-            .expression_attribute_values(":organization", text(claim.organization.name().as_str()))
-            .expression_attribute_values(":url", text(claim.organization.url()))
-            .expression_attribute_values(":now", moment(now))
-            .return_values(ReturnValue::AllOld);
-        match update.send().await {
-            Ok(answer) => {
-                let before = answer.attributes.filter(|item| !item.is_empty());
-                let before = before.map(from_item::<KnownItem>).transpose()?;
-                Ok(Claimed::Yes {
-                    known_since: before.map(|item| item.name_since),
-                })
-            }
-            Err(error) => {
-                let existing: WebhookItem = from_item(existing("claim a name", error)?)?;
-                Ok(match existing.status {
-                    Status::Active | Status::Unlinking => Claimed::Taken(existing.status),
-                    Status::Pending | Status::Unlinked => Claimed::Busy,
-                })
-            }
-        }
-    }
-
-    /// Makes a claimed name an active integration: from now on its deliveries are stored.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where that may or may not be written: the same call again is safe.
-    pub async fn activate(
-        &self,
-        integration: &Integration,
-        password: &PasswordDigest,
-        nonce: &str,
-    ) -> Result<Activated, StoreError> {
-        let mut item = to_item(&IntegrationItem::new(
-            integration,
-            std::slice::from_ref(password),
-        ))?;
-        // Kept, so that the same write again after a lost answer meets its own claim.
-        item.insert("claim".to_owned(), text(nonce));
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.tables.integrations)
-            .set_item(Some(item))
-            .condition_expression(IS_CLAIMED)
-            .expression_attribute_values(":claim", text(nonce));
-        match put.send().await {
-            Ok(_) => Ok(Activated::Yes),
-            Err(error) if is_condition(&error) => Ok(Activated::ClaimLost),
-            Err(error) => Err(StoreError::from_sdk("activate an integration", error)),
-        }
-    }
-
-    /// Gives up a claim: a pending integration is gone, a tombstone stays. A claim that is lost is left alone.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where that could not be written; the claim ends by itself then.
-    pub async fn abandon(
-        &self,
-        name: &IntegrationName,
-        nonce: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let delete = self
-            .client
-            .delete_item()
-            .table_name(&self.tables.integrations)
-            .set_key(Some(key(name)))
-            .condition_expression(IS_CLAIMED_AND_PENDING)
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":claim", text(nonce))
-            .expression_attribute_values(":pending", status(Status::Pending));
-        match delete.send().await {
-            Ok(_) => return Ok(()),
-            Err(error) if !is_condition(&error) => {
-                return Err(StoreError::from_sdk("give up a claim", error));
-            }
-            Err(_not_pending) => {}
-        }
-        let release = self
-            .client
-            .update_item()
-            .table_name(&self.tables.integrations)
-            .set_key(Some(key(name)))
-            .update_expression(RELEASE_IT)
-            .condition_expression(IS_RELEASABLE)
-            .expression_attribute_values(":claim", text(nonce))
-            .expression_attribute_values(":expires", end_of_tombstone(now));
-        match release.send().await {
-            Err(error) if !is_condition(&error) => {
-                Err(StoreError::from_sdk("give up a claim", error))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Notes how a try of the connection of an active integration went; `false` where it is not active.
     ///
     /// # Errors
@@ -435,76 +244,8 @@ impl Store {
         }
     }
 
-    /// Begins to unlink, or goes on with it.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where that could not be written.
-    pub async fn begin_unlink(
-        &self,
-        name: &IntegrationName,
-        now: Timestamp,
-    ) -> Result<Begun, StoreError> {
-        let update = self
-            .update(name, UNLINK_IT, MAY_UNLINK)
-            .expression_attribute_values(":active", status(Status::Active))
-            .expression_attribute_values(":unlinking", status(Status::Unlinking))
-            .expression_attribute_values(":pending", status(Status::Pending))
-            .expression_attribute_values(":unlinked", status(Status::Unlinked))
-            .expression_attribute_values(":now", moment(now))
-            .return_values(ReturnValue::AllNew);
-        let item = match update.send().await {
-            Ok(answer) => answer.attributes.unwrap_or_default(),
-            Err(error) => {
-                let item = existing("begin to unlink", error)?;
-                if item.is_empty() {
-                    return Ok(Begun::Unknown);
-                }
-                if item.contains_key("claimed_until") {
-                    return Ok(Begun::Busy);
-                }
-                return Ok(Begun::Already(Box::new(
-                    from_item::<IntegrationItem>(item)?.try_into()?,
-                )));
-            }
-        };
-        Ok(Begun::Yes(Box::new(
-            from_item::<IntegrationItem>(item)?.try_into()?,
-        )))
-    }
-
-    /// Finishes unlinking: what is left is a tombstone with the password's digests, for 90 days.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where that could not be written.
-    pub async fn finish_unlink(
-        &self,
-        name: &IntegrationName,
-        now: Timestamp,
-    ) -> Result<Finished, StoreError> {
-        let update = self
-            .update(name, BURY_IT, IS_UNLINKING)
-            .expression_attribute_values(":unlinking", status(Status::Unlinking))
-            .expression_attribute_values(":unlinked", status(Status::Unlinked))
-            .expression_attribute_values(":now", moment(now))
-            .expression_attribute_values(":expires", end_of_tombstone(now));
-        match update.send().await {
-            Ok(_) => Ok(Finished::Now),
-            Err(error) => {
-                let item = existing("finish unlinking", error)?;
-                let is_unlinked = item.get("status") == Some(&status(Status::Unlinked));
-                Ok(if is_unlinked && !item.contains_key("claimed_until") {
-                    Finished::Already
-                } else {
-                    Finished::SetUpAgain
-                })
-            }
-        }
-    }
-
     /// An update of an integration's own item under a condition that speaks of its status.
-    fn update(
+    pub(crate) fn update(
         &self,
         name: &IntegrationName,
         expression: &str,
@@ -521,54 +262,35 @@ impl Store {
     }
 }
 
-/// The item that stood in the way of a condition; empty where there was none.
-fn existing(doing: &'static str, error: SdkError<UpdateItemError>) -> Result<Item, StoreError> {
-    match error {
-        SdkError::ServiceError(service)
-            if service.err().is_conditional_check_failed_exception() =>
-        {
-            let UpdateItemError::ConditionalCheckFailedException(failed) = service.into_err()
-            else {
-                return Ok(Item::new());
-            };
-            Ok(failed.item.unwrap_or_default())
-        }
-        error => Err(StoreError::from_sdk(doing, error)),
-    }
-}
-
-fn is_condition<E: aws_sdk_dynamodb::error::ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+pub(crate) fn is_condition<E: aws_sdk_dynamodb::error::ProvideErrorMetadata>(
+    error: &SdkError<E>,
+) -> bool {
     error.as_service_error().and_then(|error| error.code())
         == Some("ConditionalCheckFailedException")
 }
 
-fn key(name: &IntegrationName) -> Item {
+pub(crate) fn key(name: &IntegrationName) -> Item {
     Item::from([
         (PARTITION.to_owned(), text(name.as_str())),
         (SORT.to_owned(), text(INTEGRATION)),
     ])
 }
 
-fn text(text: &str) -> AttributeValue {
+pub(crate) fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-fn status(status: Status) -> AttributeValue {
+pub(crate) fn status(status: Status) -> AttributeValue {
     text(status.as_str())
 }
 
-/// When a tombstone made now is gone, as DynamoDB's time to live reads it.
-fn end_of_tombstone(now: Timestamp) -> AttributeValue {
-    AttributeValue::N((now + TOMBSTONE).as_second().to_string())
-}
-
 /// Times are compared in conditions, as text; so they all have the same length.
-fn moment(moment: Timestamp) -> AttributeValue {
+pub(crate) fn moment(moment: Timestamp) -> AttributeValue {
     AttributeValue::S(crate::keys::seven_digits(moment))
 }
 
 impl IntegrationItem {
-    fn new(integration: &Integration, digests: &[PasswordDigest]) -> Self {
+    pub(crate) fn new(integration: &Integration, digests: &[PasswordDigest]) -> Self {
         let connection = integration.connection.clone();
         let (connected_as, checked_at, connection_failure) =
             connection.map_or((None, None, None), |connection| {

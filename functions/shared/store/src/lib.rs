@@ -20,6 +20,7 @@ pub mod body;
 mod events;
 mod integrations;
 pub mod keys;
+mod lifecycle;
 
 use std::time::Duration;
 
@@ -32,8 +33,9 @@ use aws_sdk_dynamodb::{
 pub use events::{
     Delivery, DeliveryHead, DeliveryKind, LARGEST_BODY, NewDelivery, OVERSIZE_HEAD, Recorded,
 };
-pub use integrations::{Activated, Begun, Claim, Claimed, DirectoryPage, Finished, WebhookRecord};
+pub use integrations::{DirectoryPage, WebhookRecord};
 pub use keys::DeliveryId;
+pub use lifecycle::{Activated, Begun, Claim, Claimed, Finished};
 
 /// How long one try may take. DynamoDB answers in single-digit milliseconds; what takes longer is lost.
 const ATTEMPT: Duration = Duration::from_millis(1_400);
