@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use integration_tests::{Function, Stack};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -55,6 +55,20 @@ async fn logged(stack: &Stack) -> Result<String> {
         }
     }
     Ok(lines)
+}
+
+/// The same, once it has these: the emulator hands log lines over a little later.
+async fn logged_until(stack: &Stack, wanted: &[&str]) -> Result<String> {
+    for _ in 0..30 {
+        let log = logged(stack).await?;
+        if wanted.iter().all(|wanted| log.contains(wanted)) {
+            // And what was written last.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            return logged(stack).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    bail!("the functions' logs do not have {wanted:?}: this test would prove nothing")
 }
 
 /// Every file below a folder that may hold what is kept: state, logs.
@@ -201,17 +215,14 @@ async fn planted_secrets_appear_in_no_log_answer_table_or_state() -> Result<()> 
             );
         }
     }
-    // The emulator hands log lines over a little later.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let log = logged(&stack).await?;
-    ensure!(
-        log.contains("\"outcome\":\"quarantined\""),
-        "the log is not there: this test would prove nothing"
-    );
-    ensure!(
-        log.contains(&format!("/integrations/{name}")),
-        "the log of setup is not there"
-    );
+    let log = logged_until(
+        &stack,
+        &[
+            "\"outcome\":\"quarantined\"",
+            &format!("/integrations/{name}"),
+        ],
+    )
+    .await?;
     for secret in [&token, &password, &canary] {
         let line = log.lines().find(|line| line.contains(secret.as_str()));
         assert!(
