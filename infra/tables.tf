@@ -32,7 +32,7 @@ resource "aws_dynamodb_table" "events" {
   }
 }
 
-# Integrations, pending ones and tombstones; the latter two expire.
+# Integrations, pending ones, and tombstones, which expire.
 resource "aws_dynamodb_table" "integrations" {
   name                        = "${local.name}-integrations"
   billing_mode                = "PAY_PER_REQUEST"

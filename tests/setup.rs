@@ -134,8 +134,8 @@ async fn two_at_once_under_one_name_make_one_integration() -> Result<()> {
 async fn u4_each_refused_connection_is_a_422_that_says_which_it_was_and_stores_nothing()
 -> Result<()> {
     let bed = Bed::new()?;
-    let token = |kind: &'static str| (kind, None, json!({}), "");
-    let fault = |fault: Value| ("good", None, fault, "");
+    let token = |kind: &'static str| (kind, None, json!({}));
+    let fault = |fault: Value| ("good", None, fault);
     let cases = [
         ("token-refused", token("unknown")),
         ("token-refused", token("expired")),
@@ -145,7 +145,7 @@ async fn u4_each_refused_connection_is_a_422_that_says_which_it_was_and_stores_n
         ("token-lacks-scope", token("withoutProjects")),
         (
             "organization-not-found",
-            ("good", Some("no-such-organization"), json!({}), ""),
+            ("good", Some("no-such-organization"), json!({})),
         ),
         ("token-refused", fault(json!({ "kind": "signInPage" }))),
         ("token-refused", fault(json!({ "kind": "redirect" }))),
@@ -173,7 +173,7 @@ async fn u4_each_refused_connection_is_a_422_that_says_which_it_was_and_stores_n
             fault(json!({ "kind": "drop", "path": "_apis/projects" })),
         ),
     ];
-    for (expected, (kind, organization, fault, _)) in cases {
+    for (expected, (kind, organization, fault)) in cases {
         let (azure_devops, name) = (azure_devops().await?, new_name("refused"));
         let app = bed.setup(&azure_devops).await?;
         if fault["kind"].is_string() {
