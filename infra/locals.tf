@@ -14,6 +14,7 @@ locals {
     name => "arn:${local.partition}:dynamodb:${local.region}:${local.account_id}:table/${local.name}-${name}"
   }
   directory_index_arn = "${local.table_arns.integrations}/index/directory"
+  attention_index_arn = "${local.table_arns.events}/index/attention"
   function_arns = {
     for name in keys(local.functions) :
     name => "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${local.name}-${name}"

@@ -49,9 +49,9 @@ data "aws_iam_policy_document" "deliveries" {
   }
 
   statement {
-    sid       = "ListIntegrations"
+    sid       = "ListIntegrationsAndWhatWantsAttention"
     actions   = ["dynamodb:Query"]
-    resources = [local.directory_index_arn]
+    resources = [local.directory_index_arn, local.attention_index_arn]
   }
 }
 

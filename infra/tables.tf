@@ -22,6 +22,25 @@ resource "aws_dynamodb_table" "events" {
     type = "S"
   }
 
+  attribute {
+    name = "attention"
+    type = "S"
+  }
+
+  attribute {
+    name = "received"
+    type = "N"
+  }
+
+  # Sparse: what a person should see (quarantined, oversize) carries the integration's name there.
+  global_secondary_index {
+    name               = "attention"
+    hash_key           = "attention"
+    range_key          = "received"
+    projection_type    = "INCLUDE"
+    non_key_attributes = ["kind"]
+  }
+
   ttl {
     attribute_name = "expires"
     enabled        = true
@@ -63,7 +82,7 @@ resource "aws_dynamodb_table" "integrations" {
     projection_type = "INCLUDE"
     non_key_attributes = [
       "organization", "organization_url", "status", "description", "labels",
-      "token_expires_on", "connected_as", "checked_at", "connection_failure", "name_since", "created_at", "updated_at",
+      "token_expires_on", "connected_as", "checked_at", "connection_failure", "name_since", "created_at", "updated_at", "claimed_until",
     ]
   }
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use store::{DeliveryId, DeliveryKind, NewDelivery, keys::EventIdentity};
 
 use crate::support::{
-    Bed, Linked, delivery, get, json as body_of, new_event, now, parts, post, problem, sample_bytes,
+    Bed, Linked, RETENTION_DAYS, Tap, delivery, get, json as body_of, new_event, now, parts, post,
+    problem, sample_bytes,
 };
 
 /// Stores an event as if it had been created and received at other times than now.
@@ -158,6 +159,46 @@ async fn filters_by_type_repository_and_outcome() -> Result<()> {
     );
     assert_eq!(count("outcome=quarantined").await?, 1);
     assert_eq!(count("outcome=stored").await?, 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_person_should_see_is_found_by_one_query_and_paged() -> Result<()> {
+    let bed = Bed::new()?;
+    let linked = bed.linked().await?;
+    let webhook = bed.webhook().await;
+    for number in 0..5 {
+        post(&webhook, &linked, format!("no json {number}")).await;
+        let event = new_event("ado/git.push.json").to_string();
+        post(&webhook, &linked, event).await;
+    }
+    let over = "x".repeat(store::LARGEST_BODY + 1);
+    assert_eq!(post(&webhook, &linked, over).await, 200);
+
+    let tap = Tap::counting(&bed.stack.description.endpoint_url).await?;
+    let app = deliveries::App::new(bed.store_at(&tap.url()).await, RETENTION_DAYS);
+    let page = async |filter: &str| -> Result<Value> {
+        let path = format!("/deliveries?integration={}&{filter}", linked.name);
+        body_of(app.handle(get(&path)).await)
+    };
+    let oversize = page("outcome=oversize").await?;
+    assert_eq!(oversize["deliveries"].as_array().map(Vec::len), Some(1));
+    let mut seen = Vec::new();
+    let mut next = String::new();
+    loop {
+        let body = page(&format!("outcome=quarantined&pageSize=2{next}")).await?;
+        let rows = body["deliveries"].as_array().context("no deliveries")?;
+        assert!(rows.len() <= 2);
+        seen.extend(rows.iter().map(|row| row["receivedAt"].to_string()));
+        let Some(token) = body["nextPageToken"].as_str() else {
+            break;
+        };
+        next = format!("&pageToken={token}");
+    }
+    assert_eq!(seen.len(), 5);
+    assert!(seen.is_sorted_by(|one, other| one > other), "{seen:?}");
+    // One for the integration and one for the index, each time; no day is read.
+    assert_eq!(tap.calls()["DynamoDB_20120810.Query"], 8);
     Ok(())
 }
 

@@ -47,8 +47,8 @@ run "roles" {
         KeepSecrets      = "secretsmanager:CreateSecret secretsmanager:DeleteSecret secretsmanager:GetSecretValue secretsmanager:PutSecretValue secretsmanager:RestoreSecret"
       }
       deliveries = {
-        ReadDeliveries   = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query"
-        ListIntegrations = "dynamodb:Query"
+        ReadDeliveries                        = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query"
+        ListIntegrationsAndWhatWantsAttention = "dynamodb:Query"
       }
       unlink = {
         EndIntegrations = "dynamodb:GetItem dynamodb:UpdateItem"
@@ -64,6 +64,7 @@ run "roles" {
         "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events",
         "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations",
         "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations/index/directory",
+        "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events/index/attention",
         "arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*",
       ], resource)
     ]]]))

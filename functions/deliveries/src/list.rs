@@ -5,6 +5,8 @@
 //! reading the heads of that day, the two before and the one after, as far back as the integration's name goes; bodies are
 //! read for the page alone, and, where a filter needs them, for at most [`MOST_EXAMINED`] deliveries a request. A request that
 //! takes longer than [`LONGEST`] gives the page it has. In each case the page token says how far it got.
+//!
+//! What a person should see (quarantined, oversize) has an index by receipt, and no day is read for it.
 
 use std::{
     collections::HashMap,
@@ -20,7 +22,7 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{DeliveryHead, keys};
+use store::{DeliveryHead, DeliveryKind, keys};
 
 use crate::{
     App,
@@ -75,24 +77,45 @@ pub(crate) async fn list(app: &App, request: &Request, now: Timestamp) -> Answer
     let started = Instant::now();
     let wanted = wanted(app, request, now).await?;
     let mut page = Page::default();
-    let mut filed = Filed::default();
-    let mut day = keys::day_of(wanted.to);
-    let oldest = wanted.sources.iter().map(|source| source.since).min();
-    let last = keys::day_of(wanted.from).max(oldest.unwrap_or(day));
-    while day >= last && !page.is_full {
-        let mut heads = filed.received_on(app, &wanted, day).await?;
-        heads.sort_unstable_by_key(|head| std::cmp::Reverse(Cursor::of(head)));
-        page.fill(app, &wanted, &heads).await?;
-        if !page.is_full && day > last && started.elapsed() > LONGEST {
-            page.stop_before(day);
+    match wanted.attention() {
+        Some(kind) => {
+            page.fill(app, &wanted, &indexed(app, &wanted, kind).await?)
+                .await?
         }
-        day = before(day, 1);
+        None => page.fill_by_days(app, &wanted, started).await?,
     }
     let mut body = json!({ "deliveries": page.rows });
     if let (true, Some(last)) = (page.is_full, &page.last) {
         body["nextPageToken"] = json!(edge::http::page_token(request, last));
     }
     Ok((StatusCode::OK, body))
+}
+
+/// The newest heads of a kind that has an index, of all integrations that are asked for; at least as many as are examined,
+/// if there are.
+async fn indexed(
+    app: &App,
+    wanted: &Wanted,
+    kind: DeliveryKind,
+) -> Result<Vec<DeliveryHead>, Problem> {
+    let newest = |source: &Source| {
+        let (store, name) = (app.store.clone(), source.name.clone());
+        let within = (wanted.from, wanted.to);
+        async move {
+            store
+                .heads_for_attention(&name, kind, within, MOST_EXAMINED + 1)
+                .await
+        }
+    };
+    let reads: Vec<_> = wanted.sources.iter().map(newest).collect();
+    let heads: Vec<Vec<DeliveryHead>> = stream::iter(reads)
+        .buffer_unordered(DAYS_AT_ONCE)
+        .try_collect()
+        .await
+        .map_err(Problem::ours)?;
+    let mut heads: Vec<DeliveryHead> = heads.into_iter().flatten().collect();
+    heads.sort_unstable_by_key(|head| std::cmp::Reverse(Cursor::of(head)));
+    Ok(heads)
 }
 
 /// The page as it grows.
@@ -105,6 +128,29 @@ struct Page {
 }
 
 impl Page {
+    /// Adds what is wanted day by day, the newest first, until the page is full.
+    async fn fill_by_days(
+        &mut self,
+        app: &App,
+        wanted: &Wanted,
+        started: Instant,
+    ) -> Result<(), Problem> {
+        let mut filed = Filed::default();
+        let mut day = keys::day_of(wanted.to);
+        let oldest = wanted.sources.iter().map(|source| source.since).min();
+        let last = keys::day_of(wanted.from).max(oldest.unwrap_or(day));
+        while day >= last && !self.is_full {
+            let mut heads = filed.received_on(app, wanted, day).await?;
+            heads.sort_unstable_by_key(|head| std::cmp::Reverse(Cursor::of(head)));
+            self.fill(app, wanted, &heads).await?;
+            if !self.is_full && day > last && started.elapsed() > LONGEST {
+                self.stop_before(day);
+            }
+            day = before(day, 1);
+        }
+        Ok(())
+    }
+
     fn has_enough(&mut self, wanted: &Wanted) -> bool {
         self.is_full |= self.rows.len() >= wanted.size || self.examined >= MOST_EXAMINED;
         self.is_full
@@ -154,6 +200,13 @@ impl Page {
 }
 
 impl Wanted {
+    /// The one kind that is asked for, where it has an index.
+    fn attention(&self) -> Option<DeliveryKind> {
+        [DeliveryKind::Quarantined, DeliveryKind::Oversize]
+            .into_iter()
+            .find(|kind| self.outcome.as_deref() == Some(view::outcome(*kind)))
+    }
+
     /// What the head alone tells: the cursor, the time, the kind, and the type where the key has it.
     fn may_be(&self, head: &DeliveryHead) -> bool {
         (self.from..=self.to).contains(&head.received)

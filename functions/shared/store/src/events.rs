@@ -18,7 +18,7 @@ use std::{collections::HashMap, time::Duration};
 
 use crate::{
     Store, StoreError, body,
-    keys::{self, DeliveryId, PARTITION, SORT},
+    keys::{self, ATTENTION, DeliveryId, PARTITION, SORT},
 };
 
 /// The largest body that is kept whole, 2 MB: the largest that Azure DevOps sends (facts/aws.md, section 1).
@@ -43,6 +43,8 @@ const BATCH_WAITS: [Duration; 6] = [
 const IS_NEW: &str = "attribute_not_exists(pk)";
 const RECEIVED_BY: &str = "received <= :until";
 const HEAD: &str = "pk, sk, kind, received";
+const OF_INTEGRATION_RECEIVED: &str = "attention = :name AND received BETWEEN :from AND :until";
+const IS_OF_KIND: &str = "kind = :kind";
 
 /// What a delivery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +59,14 @@ pub enum DeliveryKind {
     /// A body that is not understood, kept byte for byte. A kind that only a later version knows is read as this one.
     #[serde(other)]
     Quarantined,
+}
+
+impl DeliveryKind {
+    /// Whether a person should see it: it is listed by an index of its own then.
+    #[must_use]
+    pub fn wants_attention(self) -> bool {
+        matches!(self, Self::Quarantined | Self::Oversize)
+    }
 }
 
 /// A delivery to be stored.
@@ -133,6 +143,9 @@ struct DeliveryItem {
     sha256: Option<ByteBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The integration's name, where a person should see this delivery.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attention: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -182,6 +195,10 @@ impl Store {
             size: None,
             sha256: None,
             reason: delivery.reason.clone(),
+            attention: delivery
+                .kind
+                .wants_attention()
+                .then(|| delivery.id.integration().to_owned()),
         };
         let whole = kept.len() == delivery.body.len();
         let in_parts = stored.len() > MOST_IN_ITEM;
@@ -309,10 +326,7 @@ impl Store {
                 AttributeValue::S(keys::partition(integration, day, shard)),
             )
             .filter_expression(RECEIVED_BY)
-            .expression_attribute_values(
-                ":until",
-                AttributeValue::N(until.as_microsecond().to_string()),
-            )
+            .expression_attribute_values(":until", micros(until))
             .projection_expression(HEAD)
             .into_paginator()
             .items()
@@ -320,6 +334,47 @@ impl Store {
         let mut heads = Vec::new();
         while let Some(item) = items.next().await {
             let item = item.map_err(|error| StoreError::from_sdk("list deliveries", error))?;
+            heads.push(from_item::<HeadItem>(item)?.try_into()?);
+        }
+        Ok(heads)
+    }
+
+    /// The heads of an integration's newest deliveries of a kind that wants attention, received from `from` to `until`: at
+    /// most `most`, newest first. Read from an index, so a moment behind.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn heads_for_attention(
+        &self,
+        integration: &IntegrationName,
+        kind: DeliveryKind,
+        (from, until): (Timestamp, Timestamp),
+        most: usize,
+    ) -> Result<Vec<DeliveryHead>, StoreError> {
+        let kind = serde_dynamo::to_attribute_value(kind)
+            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.tables.events)
+            .index_name(ATTENTION)
+            .key_condition_expression(OF_INTEGRATION_RECEIVED)
+            .expression_attribute_values(":name", AttributeValue::S(integration.to_string()))
+            .expression_attribute_values(":from", micros(from))
+            .expression_attribute_values(":until", micros(until))
+            .filter_expression(IS_OF_KIND)
+            .expression_attribute_values(":kind", kind)
+            .scan_index_forward(false)
+            .into_paginator()
+            .items()
+            .send();
+        let mut heads = Vec::new();
+        while heads.len() < most
+            && let Some(item) = items.next().await
+        {
+            let item =
+                item.map_err(|error| StoreError::from_sdk("list what wants attention", error))?;
             heads.push(from_item::<HeadItem>(item)?.try_into()?);
         }
         Ok(heads)
@@ -506,6 +561,10 @@ impl TryFrom<HeadItem> for DeliveryHead {
             received,
         })
     }
+}
+
+fn micros(moment: Timestamp) -> AttributeValue {
+    AttributeValue::N(moment.as_microsecond().to_string())
 }
 
 fn key(id: &DeliveryId) -> Item {

@@ -18,6 +18,12 @@ pub const INTEGRATION: &str = "integration";
 /// integration's own item has with the value [`INTEGRATION`].
 pub const DIRECTORY: &str = "directory";
 
+/// The sparse index of the events table that has what a person should see, and its partition attribute, which is the
+/// integration's name; it is sorted by [`RECEIVED`].
+pub const ATTENTION: &str = "attention";
+/// When a delivery was received, in microseconds since 1970.
+pub const RECEIVED: &str = "received";
+
 /// How many partitions a day of an integration has: enough for 8,000 deliveries in one second.
 pub const SHARDS: u8 = 8;
 /// A `createdDate` older than this at receipt gives way to the day of receipt: a list could not find it otherwise.
