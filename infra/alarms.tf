@@ -31,6 +31,21 @@ locals {
       pattern     = "{ $.fields.message = \"request\" && $.fields.outcome = \"quarantined\" }"
       description = "Authentic deliveries could not be understood; they are kept as received"
     }
+    oversize = {
+      metric      = "Oversize"
+      pattern     = "{ $.fields.message = \"request\" && $.fields.outcome = \"oversize\" }"
+      description = "Authentic deliveries were larger than 2 MB; of each the first 64 KB and the digest are kept"
+    }
+    beside = {
+      metric      = "Beside"
+      pattern     = "{ $.fields.message = \"request\" && $.fields.outcome = \"beside\" }"
+      description = "Deliveries had the keys of another one and said something else; both are kept"
+    }
+    withheld = {
+      metric      = "Withheld"
+      pattern     = "{ $.fields.message = \"request\" && $.fields.outcome = \"withheld\" }"
+      description = "Senders without a known password were so many that some were answered 503 without a look"
+    }
   }
 
   metric_namespace = "Stackhook/${var.environment}"

@@ -2,12 +2,15 @@
 //! A test that finds no stack fails with a hint.
 
 mod answers;
+mod change;
 mod corpus;
 mod delivery_log;
 mod journey;
+mod rotation;
 mod samples;
 mod secrecy;
 mod setup;
+mod strangers;
 mod structure;
 mod support;
 mod unlink;

@@ -1,12 +1,11 @@
 //! Setting up, showing, and the picker, in process, each against a simulator of its own.
 
 use anyhow::{Context, Result};
-use integration_tests::Portal;
 use serde_json::{Value, json};
 use simulator::Running;
 
 use crate::support::{
-    Bed, Fate, Tap, azure_devops, get, json as body_of, new_name, now, parts, problem, send,
+    Bed, Fate, Tap, azure_devops, get, json as body_of, new_name, now, parts, portal, problem, send,
 };
 
 fn wanted(azure_devops: &Running, name: &str) -> Value {
@@ -15,13 +14,6 @@ fn wanted(azure_devops: &Running, name: &str) -> Value {
         "organizationUrl": azure_devops.organization_url(),
         "personalAccessToken": azure_devops.token("good"),
     })
-}
-
-fn portal(azure_devops: &Running) -> Result<Portal> {
-    Ok(Portal::new(
-        reqwest::Client::builder().no_proxy().build()?,
-        azure_devops.url(),
-    ))
 }
 
 #[tokio::test]

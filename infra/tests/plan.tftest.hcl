@@ -118,8 +118,8 @@ run "alarms" {
   }
 
   assert {
-    condition     = toset(keys(aws_cloudwatch_metric_alarm.delivery)) == toset(["unavailable", "refused", "quarantined"])
-    error_message = "503s, 401s of a known integration and quarantined deliveries have an alarm each."
+    condition     = toset(keys(aws_cloudwatch_metric_alarm.delivery)) == toset(["unavailable", "refused", "quarantined", "oversize", "beside", "withheld"])
+    error_message = "Each outcome that a person should know of has an alarm."
   }
 
   assert {

@@ -11,7 +11,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{IntegrationName, Organization, OrganizationName, PasswordDigest, Status};
-use integration_tests::{Answer, Stack, stack::Keys};
+use integration_tests::{Answer, Portal, Stack, stack::Keys};
 use jiff::Timestamp;
 use lambda_http::{Body, Request, RequestExt, Response};
 use secrets::Secrets;
@@ -151,6 +151,26 @@ impl Bed {
         ))
     }
 
+    /// An integration that `setup` has made, against a simulator.
+    pub(crate) async fn set_up(
+        &self,
+        setup: &setup::App,
+        azure_devops: &Running,
+    ) -> Result<Linked> {
+        let name = new_name("set-up");
+        let wanted = serde_json::json!({
+            "name": name,
+            "organizationUrl": azure_devops.organization_url(),
+            "personalAccessToken": azure_devops.token("good"),
+        });
+        let created = json(setup.handle(send("POST", "/integrations", &wanted)).await)?;
+        let password = created["webhook"]["password"].as_str();
+        Ok(Linked {
+            name: name.parse()?,
+            password: password.context("no password")?.to_owned(),
+        })
+    }
+
     /// An active integration with a password, written to the store alone.
     pub(crate) async fn linked(&self) -> Result<Linked> {
         self.linked_since(now()).await
@@ -225,6 +245,12 @@ impl Bed {
 /// A simulator of this test's own.
 pub(crate) async fn azure_devops() -> Result<Running> {
     Ok(Simulator::start(SimulatorConfig::default()).await?)
+}
+
+/// The people and the portal of a simulator.
+pub(crate) fn portal(azure_devops: &Running) -> Result<Portal> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    Ok(Portal::new(client, azure_devops.url()))
 }
 
 /// A delivery as the function URL hands it over.

@@ -6,8 +6,8 @@
 use std::time::{Duration, Instant};
 
 use domain::{
-    Connection, Credential, Integration, IntegrationName, Organization, PasswordDigest,
-    PersonalAccessToken, Status, WebhookPassword,
+    Connection, Credential, Integration, IntegrationName, Organization, PasswordDigest, Status,
+    WebhookPassword,
 };
 use edge::http::Answer;
 use edge::{Problem, ProblemKind};
@@ -19,17 +19,12 @@ use serde::Deserialize;
 use serde_json::json;
 use store::{Activated, Claim, Claimed};
 
-use crate::{App, problems, show, verify};
+use crate::{App, fields, problems, show, verify};
 
 /// What a person is told when the integration is there; word for word the seed page's notification.
 const CREATED: &str = "New integration was created";
 /// How long writing the secrets may take: with removing them again, less than a claim lasts.
 const SECRETS: Duration = Duration::from_secs(60);
-/// The longest description, in characters.
-const LONGEST_DESCRIPTION: usize = 1_000;
-/// The most labels, and the longest of them in characters.
-const LABELS: (usize, usize) = (50, 100);
-
 /// The request's body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -86,7 +81,7 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
         Claimed::Busy => {
             return Err(Problem::new(
                 ProblemKind::InProgress,
-                "an integration of this name is being set up right now; look again in two minutes",
+                "an integration of this name is being set up or unlinked right now; look again in two minutes",
             )
             .at("name"));
         }
@@ -168,45 +163,30 @@ fn name_taken(status: Status) -> Problem {
 
 impl CreateRequest {
     fn understood(self, azure_devops_url: &str, now: Timestamp) -> Result<Wanted, Problem> {
-        let name: IntegrationName = self
-            .name
-            .parse()
-            .map_err(|error: domain::ids::InvalidIntegrationName| invalid("name", &error))?;
+        let name: IntegrationName =
+            self.name
+                .parse()
+                .map_err(|error: domain::ids::InvalidIntegrationName| {
+                    fields::invalid("name", &error)
+                })?;
         let organization = Organization::from_pasted_url(&self.organization_url, azure_devops_url)
             .map_err(|error| {
                 Problem::new(ProblemKind::NotAnOrganizationUrl, error.to_string())
                     .at("organizationUrl")
             })?;
-        let token = PersonalAccessToken::from_pasted(&self.personal_access_token)
-            .map_err(|error| invalid("personalAccessToken", &error))?;
+        let credential = fields::credential(&self.personal_access_token)?;
         let token_expires_on = self
             .personal_access_token_expires_on
             .filter(|text| !text.is_empty())
-            .map(|text| expiry(&text, now))
+            .map(|text| fields::expiry(&text, now))
             .transpose()?;
         let description = self.description.filter(|text| !text.is_empty());
-        if description
-            .as_ref()
-            .is_some_and(|text| text.chars().count() > LONGEST_DESCRIPTION)
-        {
-            return Err(invalid(
-                "description",
-                &format!("a description has at most {LONGEST_DESCRIPTION} characters"),
-            ));
-        }
-        let labels = self.labels.unwrap_or_default();
-        let (most, longest) = LABELS;
-        let fits = |label: &String| (1..=longest).contains(&label.chars().count());
-        if labels.len() > most || !labels.iter().all(fits) {
-            return Err(invalid(
-                "labels",
-                &format!("at most {most} labels, each of 1 to {longest} characters"),
-            ));
-        }
+        let description = description.map(fields::description).transpose()?;
+        let labels = fields::labels(self.labels.unwrap_or_default())?;
         Ok(Wanted {
             name,
             organization,
-            credential: Credential::PersonalAccessToken(token),
+            credential,
             token_expires_on,
             description,
             labels,
@@ -238,24 +218,4 @@ impl Wanted {
             updated_at: now,
         }
     }
-}
-
-/// A day, `2027-05-31`, or a moment, of which the day in UTC counts.
-fn expiry(text: &str, now: Timestamp) -> Result<Date, Problem> {
-    let field = "personalAccessTokenExpiresOn";
-    let moment = text.parse::<Timestamp>().map(store::keys::day_of);
-    let date: Date = moment
-        .or_else(|_no_moment| text.parse())
-        .map_err(|_form| invalid(field, &"a day is written as 2027-05-31"))?;
-    if date < store::keys::day_of(now) {
-        return Err(invalid(
-            field,
-            &"this day is in the past: the token has expired, make a new one",
-        ));
-    }
-    Ok(date)
-}
-
-fn invalid(field: &'static str, what: &dyn std::fmt::Display) -> Problem {
-    Problem::new(ProblemKind::InvalidField, what.to_string()).at(field)
 }

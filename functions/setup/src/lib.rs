@@ -5,18 +5,24 @@
 //! | path | module |
 //! |---|---|
 //! | `POST /integrations` | `create.rs` |
+//! | `PATCH /integrations/{name}` | `change.rs` |
 //! | `GET /integrations`, `GET /integrations/{name}`, `…/webhook` | `show.rs` |
+//! | `POST /integrations/{name}/webhook/rotation` | `rotate.rs` |
 //! | `POST /integrations/{name}/verification` | `verify.rs` |
 //! | `GET /integrations/{name}/projects…` | `picker.rs` |
 
+mod change;
 mod create;
+mod fields;
+mod lease;
 mod picker;
 mod problems;
+mod rotate;
 mod show;
 mod verify;
 
 use ado::Ado;
-use domain::{Integration, IntegrationName, Status};
+use domain::{Integration, IntegrationName, Organization, Status};
 use edge::{
     Problem, config,
     http::{Answer, no_such_method, no_such_path},
@@ -97,7 +103,13 @@ impl App {
             (["integrations"], &Method::GET) => show::list(self, request).await,
             (["integrations"], &Method::POST) => create::create(self, request, now).await,
             (["integrations", name], &Method::GET) => show::one(self, name).await,
+            (["integrations", name], &Method::PATCH) => {
+                change::change(self, request, name, now).await
+            }
             (["integrations", name, "webhook"], &Method::GET) => show::webhook(self, name).await,
+            (["integrations", name, "webhook", "rotation"], &Method::POST) => {
+                rotate::rotation(self, request, name, now).await
+            }
             (["integrations", name, "verification"], &Method::POST) => {
                 verify::verification(self, name, now).await
             }
@@ -120,10 +132,14 @@ impl App {
                 &Method::GET,
             ) => picker::branches(self, request, name, project, repository).await,
             (["integrations"], _) => Err(no_such_method("GET, POST")),
-            (["integrations", _, "verification"], _) => Err(no_such_method("POST")),
-            (["integrations", _] | ["integrations", _, "webhook"], _) => Err(no_such_method("GET")),
+            (["integrations", _], _) => Err(no_such_method("GET, PATCH")),
             (
-                ["integrations", _, "projects"]
+                ["integrations", _, "verification"] | ["integrations", _, "webhook", "rotation"],
+                _,
+            ) => Err(no_such_method("POST")),
+            (
+                ["integrations", _, "webhook"]
+                | ["integrations", _, "projects"]
                 | ["integrations", _, "projects", _, "repositories"],
                 _,
             )
@@ -170,13 +186,17 @@ impl App {
             .credential(&integration.name)
             .await
             .map_err(Problem::ours)?;
-        let organization = domain::Organization::new(
+        self.ado
+            .organization(&self.organization(integration), &credential)
+            .map_err(problems::of_azure_devops)
+    }
+
+    /// An integration's organization, where it is called.
+    fn organization(&self, integration: &Integration) -> Organization {
+        Organization::new(
             &self.config.azure_devops_url,
             integration.organization.name().clone(),
-        );
-        self.ado
-            .organization(&organization, &credential)
-            .map_err(problems::of_azure_devops)
+        )
     }
 
     /// The URL that Azure DevOps is given.

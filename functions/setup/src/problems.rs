@@ -25,6 +25,22 @@ pub(crate) fn not_active(status: Status) -> Problem {
     Problem::new(ProblemKind::InProgress, detail)
 }
 
+/// Somebody else holds the lease.
+pub(crate) fn being_changed() -> Problem {
+    Problem::new(
+        ProblemKind::InProgress,
+        "somebody is changing this integration's token or password right now: look again in two minutes",
+    )
+}
+
+/// The lease ran out before the work was done.
+pub(crate) fn lease_lost() -> Problem {
+    Problem::new(
+        ProblemKind::InProgress,
+        "this took too long, and somebody else has begun to change the integration or to unlink it: look at it, and try again",
+    )
+}
+
 /// A refusal of Azure DevOps, wherever it is met.
 pub(crate) fn of_azure_devops(error: AdoError) -> Problem {
     match error {

@@ -4,6 +4,8 @@
 //! A call that was cut off is finished by the next one. It reads no secret, and does not call Azure DevOps yet:
 //! removing the service hooks comes with making them.
 
+use std::time::Duration;
+
 use domain::{Integration, IntegrationName, Status};
 use edge::{
     Problem, ProblemKind,
@@ -19,6 +21,9 @@ use store::{Begun, Finished, Store, Tables};
 
 /// What a person is told of the hooks that a person made.
 const REMINDER: &str = "Service hooks that were made by hand stay in Azure DevOps: remove them under Project settings, Service hooks. Until then they are answered with 410, which makes Azure DevOps disable them.";
+
+/// How long removing the secrets may take: less than a call has that began to unlink.
+const SECRETS: Duration = Duration::from_secs(40);
 
 /// The function with what it keeps between invocations.
 #[derive(Debug)]
@@ -100,19 +105,23 @@ impl App {
             Begun::Yes(integration) => integration,
             Begun::Already(integration) => return Ok((StatusCode::OK, done(&integration, 0))),
             Begun::Busy => {
-                let detail = "this integration is being set up right now; unlink it when that is done, two minutes from now at the latest";
+                let detail = "this integration is being set up or changed right now; unlink it when that is done, two minutes from now at the latest";
                 return Err(Problem::new(ProblemKind::InProgress, detail));
             }
             Begun::Unknown => return Err(unknown()),
         };
-        let removed = self.secrets.remove(name).await.map_err(Problem::ours)?;
+        // No secret is removed later than that: the name may have been set up again by then.
+        let removed = tokio::time::timeout(SECRETS, self.secrets.remove(name))
+            .await
+            .map_err(Problem::ours)?
+            .map_err(Problem::ours)?;
         let finished = self
             .store
             .finish_unlink(name, now)
             .await
             .map_err(Problem::ours)?;
         if finished == Finished::SetUpAgain {
-            let detail = "while this call was under way another one unlinked the integration, and it was set up again: verify it, and unlink it again if that fails";
+            let detail = "while this call was under way another one unlinked the integration, and it was set up again: nothing of the new one was touched";
             return Err(Problem::new(ProblemKind::InProgress, detail));
         }
         let unlinked = Integration {

@@ -9,6 +9,7 @@ mod records;
 
 use std::{
     panic::AssertUnwindSafe,
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -20,12 +21,14 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, Response};
 use store::{DeliveryKind, Recorded, Store, StoreError, Tables};
 
-use records::{Records, Verdict};
+use records::{Moment, Records, Refusal, Verdict};
 
 /// An answer has gone out by then, whatever DynamoDB does: the sender's own patience is not known, and 5 s is what is promised.
 const BUDGET: Duration = Duration::from_millis(4_500);
 /// When to try again after a 503. Azure DevOps has its own waits; other senders read it.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// How often in a row AWS may refuse this instance's credentials before a new instance has to take its place.
+const MOST_CREDENTIAL_FAILURES: u32 = 3;
 
 /// The function with what it keeps between invocations.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub struct App {
     store: Store,
     records: Records,
     retention: SignedDuration,
+    /// How often in a row AWS has refused this instance's credentials.
+    credential_failures: AtomicU32,
 }
 
 /// What a deployer decides.
@@ -49,14 +54,16 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Stored(DeliveryKind),
+    /// Stored beside another delivery that has the same keys and says something else.
+    Beside,
     Duplicate,
-    Refused {
-        known: bool,
-    },
+    Refused(Refusal),
     Gone,
     Unavailable,
-    /// The budget for looking up names is spent: this one may be known, so it is not refused.
-    Withheld,
+    /// The budget for looking up names is spent: the password may be a new one, so it is not refused.
+    Withheld {
+        untold: Option<u32>,
+    },
     NotPost,
     NoName,
 }
@@ -86,19 +93,29 @@ impl App {
             store,
             records: Records::new(Duration::from_secs(settings.integration_cache_seconds)),
             retention: SignedDuration::from_hours(settings.retention_days * 24),
+            credential_failures: AtomicU32::new(0),
         }
+    }
+
+    /// Whether this instance should end, so that another one takes its place: AWS goes on refusing its credentials.
+    #[must_use]
+    pub fn is_worn_out(&self) -> bool {
+        self.credential_failures.load(Ordering::Relaxed) >= MOST_CREDENTIAL_FAILURES
     }
 
     /// Answers one request. Whatever fails in here, an authentic delivery is stored or answered with 503.
     #[expect(clippy::disallowed_methods, reason = "a handler asks the clock, once")]
     pub async fn handle(&self, request: Request) -> Response<Body> {
-        let (started, received) = (Instant::now(), Timestamp::now());
-        let outcome = guarded(self.outcome(&request, received, started)).await;
-        log(&request, outcome, started.elapsed());
+        let now = Moment {
+            time: Timestamp::now(),
+            monotonic: Instant::now(),
+        };
+        let outcome = guarded(self.outcome(&request, now)).await;
+        log(&request, outcome, now.monotonic.elapsed());
         outcome.answer()
     }
 
-    async fn outcome(&self, request: &Request, received: Timestamp, started: Instant) -> Outcome {
+    async fn outcome(&self, request: &Request, now: Moment) -> Outcome {
         if request.method() != Method::POST {
             return Outcome::NotPost;
         }
@@ -106,40 +123,38 @@ impl App {
             return Outcome::NoName;
         };
         let Some(presented) = credential::password_digest(request.headers()) else {
-            return Outcome::Refused {
-                known: self.records.knows(&name),
-            };
+            return Outcome::Refused(self.records.refuse(&name, now));
         };
         match self
             .records
-            .judge(&self.store, &name, &presented, received, started)
+            .judge(&self.store, &name, &presented, now)
             .await
         {
             Verdict::Authentic(Status::Unlinked) => Outcome::Gone,
-            Verdict::Authentic(_) => self.keep(&name, request.body().as_ref(), received).await,
-            Verdict::Refused { known } => Outcome::Refused { known },
-            Verdict::Withheld => Outcome::Withheld,
-            Verdict::Unavailable(error) => {
-                tracing::error!(
-                    cause = edge::problem::chain(&error),
-                    "the integration cannot be read"
-                );
-                Outcome::Unavailable
-            }
+            Verdict::Authentic(_) => self.keep(&name, request.body().as_ref(), now.time).await,
+            Verdict::Refused(refusal) => Outcome::Refused(refusal),
+            Verdict::Withheld { untold } => Outcome::Withheld { untold },
+            Verdict::Unavailable(error) => self.failed(&error, "the integration cannot be read"),
         }
+    }
+
+    /// Tells the log what the sender must not know.
+    fn failed(&self, error: &StoreError, what: &'static str) -> Outcome {
+        tracing::error!(cause = edge::problem::chain(error), "{what}");
+        if matches!(error, StoreError::Credentials { .. }) {
+            self.credential_failures.fetch_add(1, Ordering::Relaxed);
+        }
+        Outcome::Unavailable
     }
 
     /// Stores an authentic delivery, whatever its body is.
     async fn keep(&self, name: &IntegrationName, body: &[u8], received: Timestamp) -> Outcome {
         match self.record(name, body, received).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                tracing::error!(
-                    cause = edge::problem::chain(&error),
-                    "a delivery is not stored"
-                );
-                Outcome::Unavailable
+            Ok(outcome) => {
+                self.credential_failures.store(0, Ordering::Relaxed);
+                outcome
             }
+            Err(error) => self.failed(&error, "a delivery is not stored"),
         }
     }
 
@@ -182,7 +197,7 @@ impl App {
                 tracing::warn!("another delivery has the same keys; this one is stored beside it");
                 delivery.id = delivery.id.beside(body);
                 match self.store.record_delivery(&delivery).await? {
-                    Recorded::New => Outcome::Stored(delivery.kind),
+                    Recorded::New => Outcome::Beside,
                     Recorded::Again | Recorded::Other(_) => Outcome::Duplicate,
                 }
             }
@@ -224,12 +239,15 @@ impl Outcome {
             Self::Stored(DeliveryKind::Test) => (StatusCode::OK, "test"),
             Self::Stored(DeliveryKind::Quarantined) => (StatusCode::OK, "quarantined"),
             Self::Stored(DeliveryKind::Oversize) => (StatusCode::OK, "oversize"),
+            Self::Beside => (StatusCode::OK, "beside"),
             Self::Duplicate => (StatusCode::OK, "duplicate"),
-            Self::Refused { known: true } => (StatusCode::UNAUTHORIZED, "refused_known"),
-            Self::Refused { known: false } => (StatusCode::UNAUTHORIZED, "refused"),
+            Self::Refused(Refusal { known: true, .. }) => {
+                (StatusCode::UNAUTHORIZED, "refused_known")
+            }
+            Self::Refused(_) => (StatusCode::UNAUTHORIZED, "refused"),
             Self::Gone => (StatusCode::GONE, "gone"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            Self::Withheld => (StatusCode::SERVICE_UNAVAILABLE, "withheld"),
+            Self::Withheld { .. } => (StatusCode::SERVICE_UNAVAILABLE, "withheld"),
             Self::NotPost => (StatusCode::METHOD_NOT_ALLOWED, "method"),
             Self::NoName => (StatusCode::NOT_FOUND, "path"),
         }
@@ -259,27 +277,35 @@ impl Outcome {
     }
 }
 
-/// One line a delivery. What strangers send is told at the debug level only: they must not be able to buy log lines.
+/// One line a delivery. What strangers send is told at the debug level only; refusals under a known name, and what was
+/// withheld, once in a while with their count: nobody can buy log lines, or tell by the time it takes whether there is an
+/// integration of a name.
 fn log(request: &Request, outcome: Outcome, took: Duration) {
     let (status, word) = outcome.parts();
     let (status, duration_ms) = (
         status.as_u16(),
         u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     );
-    match outcome {
-        Outcome::Refused { known: false }
-        | Outcome::Withheld
-        | Outcome::NotPost
-        | Outcome::NoName => {
-            tracing::debug!(outcome = word, status, duration_ms, "request");
-        }
-        _ => {
-            let integration = integration_name(request)
-                .map(String::from)
-                .unwrap_or_default();
-            tracing::info!(outcome = word, status, duration_ms, integration, "request");
-        }
-    }
+    let count = match outcome {
+        Outcome::Refused(Refusal { known: false, .. }) | Outcome::NotPost | Outcome::NoName => None,
+        Outcome::Refused(Refusal { untold, .. }) | Outcome::Withheld { untold } => untold,
+        _ => Some(1),
+    };
+    let Some(count) = count else {
+        tracing::debug!(outcome = word, status, duration_ms, "request");
+        return;
+    };
+    let integration = integration_name(request)
+        .map(String::from)
+        .unwrap_or_default();
+    tracing::info!(
+        outcome = word,
+        status,
+        duration_ms,
+        integration,
+        count,
+        "request"
+    );
 }
 
 #[cfg(test)]
@@ -318,10 +344,14 @@ mod tests {
 
     #[test]
     fn refusals_of_strangers_and_of_wrong_passwords_are_the_same() {
-        let (one, other) = (
-            Outcome::Refused { known: true }.answer(),
-            Outcome::Refused { known: false }.answer(),
-        );
+        let refused = |known| {
+            Outcome::Refused(Refusal {
+                known,
+                untold: None,
+            })
+            .answer()
+        };
+        let (one, other) = (refused(true), refused(false));
         assert_eq!(one.status(), other.status());
         assert_eq!(one.headers(), other.headers());
         assert!(matches!(

@@ -125,6 +125,19 @@ pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     Ok(value)
 }
 
+/// The body as JSON; an empty one asks for what is usual.
+///
+/// # Errors
+///
+/// As [`body`].
+pub fn optional_body<T: DeserializeOwned + Default>(request: &Request) -> Result<T, Problem> {
+    let bytes: &[u8] = request.body().as_ref();
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
+    body(request)
+}
+
 /// A page token: where the next page of this very list begins.
 ///
 /// It carries a digest of what it was made for, so that one that was made up, or made for another list or other filters, is

@@ -26,6 +26,10 @@ pub enum ProblemKind {
     NameTaken,
     /// Somebody else is doing the same right now.
     InProgress,
+    /// It was changed since the caller read it.
+    ChangedSince,
+    /// As many webhook passwords as there can be are valid.
+    TooManyPasswords,
     /// The organization URL is none.
     NotAnOrganizationUrl,
     /// The organization cannot be found.
@@ -46,7 +50,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the test that pins them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::InvalidRequest,
         Self::InvalidField,
         Self::InvalidPageToken,
@@ -54,6 +58,8 @@ impl ProblemKind {
         Self::MethodNotAllowed,
         Self::NameTaken,
         Self::InProgress,
+        Self::ChangedSince,
+        Self::TooManyPasswords,
         Self::NotAnOrganizationUrl,
         Self::OrganizationNotFound,
         Self::TokenRefused,
@@ -94,6 +100,16 @@ impl ProblemKind {
                 StatusCode::CONFLICT,
                 "in-progress",
                 "Somebody is doing the same right now",
+            ),
+            Self::ChangedSince => (
+                StatusCode::CONFLICT,
+                "changed-since",
+                "It was changed since you read it",
+            ),
+            Self::TooManyPasswords => (
+                StatusCode::CONFLICT,
+                "too-many-passwords",
+                "Too many passwords are valid",
             ),
             Self::NotAnOrganizationUrl => (
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -61,11 +61,30 @@ where
     H: Fn(Request) -> F + Clone,
     F: Future<Output = Response<Body>> + Send,
 {
+    serve_until(handler, || false).await
+}
+
+/// As [`serve`], until the instance is worn out: then it ends when it is called next.
+///
+/// The platform starts another one. The caller gets a 502 for that, as for any crash, which Azure DevOps answers by trying again.
+///
+/// # Errors
+///
+/// As [`serve`].
+pub async fn serve_until<H, F>(handler: H, is_worn_out: impl Fn() -> bool) -> Result<(), Error>
+where
+    H: Fn(Request) -> F + Clone,
+    F: Future<Output = Response<Body>> + Send,
+{
     let adapter = Adapter::from(service_fn(move |request| {
         let answer = handler(request);
         async move { Ok::<_, Infallible>(answer.await) }
     }));
     let tidied = service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
+        if is_worn_out() {
+            tracing::error!("this instance is worn out; it makes room for another one");
+            std::process::exit(1);
+        }
         tidy_query(&mut event.payload);
         adapter.clone().call(event)
     });

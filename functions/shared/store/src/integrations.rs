@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
 };
 use domain::{
     Connection, Integration, IntegrationName, Organization, OrganizationName, PasswordDigest,
-    Status,
+    Status, password::Lineup,
 };
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub struct WebhookRecord {
     /// Where the integration is in its life.
     pub status: Status,
     /// The passwords that count, or counted until it was unlinked.
-    pub digests: Vec<PasswordDigest>,
+    pub passwords: Lineup,
 }
 
 /// A page of the list of integrations.
@@ -66,13 +66,20 @@ pub(crate) struct IntegrationItem {
     connection_failure: Option<String>,
     name_since: Timestamp,
     created_at: Timestamp,
+    #[serde(serialize_with = "as_compared")]
     updated_at: Timestamp,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    digests: Vec<DigestItem>,
+    pub(crate) digests: Vec<DigestItem>,
+    /// Until when somebody may be setting it up, or changing it. Written by conditional updates alone.
+    #[serde(default, skip_serializing)]
+    claimed_until: Option<Timestamp>,
+    /// The digest whose rotation has begun and not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rotating: Option<ByteBuf>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct DigestItem {
+pub(crate) struct DigestItem {
     sha256: ByteBuf,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ends: Option<Timestamp>,
@@ -102,11 +109,7 @@ impl Store {
         let item: WebhookItem = from_item(item)?;
         Ok(Some(WebhookRecord {
             status: item.status,
-            digests: item
-                .digests
-                .into_iter()
-                .map(PasswordDigest::try_from)
-                .collect::<Result<_, _>>()?,
+            passwords: Lineup::new(&digests(item.digests)?),
         }))
     }
 
@@ -284,9 +287,19 @@ pub(crate) fn status(status: Status) -> AttributeValue {
     text(status.as_str())
 }
 
-/// Times are compared in conditions, as text; so they all have the same length.
+/// Times are compared in conditions, as text: so they all have the same length, and no more than the microseconds that
+/// answers show, since callers send them back.
 pub(crate) fn moment(moment: Timestamp) -> AttributeValue {
-    AttributeValue::S(crate::keys::seven_digits(moment))
+    AttributeValue::S(compared(moment))
+}
+
+fn compared(moment: Timestamp) -> String {
+    let shown = Timestamp::from_microsecond(moment.as_microsecond()).unwrap_or(moment);
+    crate::keys::seven_digits(shown)
+}
+
+fn as_compared<S: serde::Serializer>(moment: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&compared(*moment))
 }
 
 impl IntegrationItem {
@@ -316,13 +329,9 @@ impl IntegrationItem {
             name_since: integration.name_since,
             created_at: integration.created_at,
             updated_at: integration.updated_at,
-            digests: digests
-                .iter()
-                .map(|digest| DigestItem {
-                    sha256: ByteBuf::from(digest.sha256.to_vec()),
-                    ends: digest.ends,
-                })
-                .collect(),
+            digests: digests.iter().map(DigestItem::from).collect(),
+            claimed_until: None,
+            rotating: None,
         }
     }
 }
@@ -349,10 +358,15 @@ impl TryFrom<IntegrationItem> for Integration {
             .strip_suffix(name.as_str())
             .unwrap_or_default()
             .to_owned();
+        // Over a tombstone, too, setting up can have been begun and cut off: then there is something to finish.
+        let status = match (item.status, item.claimed_until) {
+            (Status::Unlinked, Some(_)) => Status::Pending,
+            (status, _) => status,
+        };
         Ok(Self {
             name: item.pk,
             organization: Organization::new(&base, name),
-            status: item.status,
+            status,
             description: item.description,
             labels: item.labels,
             token_expires_on: item.token_expires_on,
@@ -362,6 +376,19 @@ impl TryFrom<IntegrationItem> for Integration {
             updated_at: item.updated_at,
         })
     }
+}
+
+impl From<&PasswordDigest> for DigestItem {
+    fn from(digest: &PasswordDigest) -> Self {
+        Self {
+            sha256: ByteBuf::from(digest.sha256.to_vec()),
+            ends: digest.ends,
+        }
+    }
+}
+
+pub(crate) fn digests(items: Vec<DigestItem>) -> Result<Vec<PasswordDigest>, StoreError> {
+    items.into_iter().map(PasswordDigest::try_from).collect()
 }
 
 impl TryFrom<DigestItem> for PasswordDigest {

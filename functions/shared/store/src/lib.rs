@@ -8,15 +8,19 @@
 //! | all integrations by name, one of them | [`Store::integrations`], [`Store::listed_integration`] | integrations / `directory` | `integration`, name |
 //! | begin to set up, activate, give up | [`Store::claim`], [`Store::activate`], [`Store::abandon`] | integrations | conditional |
 //! | how a connection went | [`Store::record_connection`] | integrations | conditional |
+//! | take and end a lease, change what is told | [`Store::lease`], [`Store::release`], [`Store::change`] | integrations | conditional |
+//! | begin and end a rotation of the password | [`Store::begin_rotation`], [`Store::end_rotation`] | integrations | conditional |
 //! | begin and finish unlinking | [`Store::begin_unlink`], [`Store::finish_unlink`] | integrations | conditional |
 //! | store a delivery once | [`Store::record_delivery`] | events | conditional put, or one transaction with its parts |
 //! | what was created on one day | [`Store::heads_of_day`] | events | `<name>#<day>#<shard>`, 8 queries at once |
+//! | what a person should see of an integration | [`Store::heads_for_attention`] | events / `attention` | name, receipt |
 //! | several deliveries whole, one whole | [`Store::deliveries`], [`Store::delivery`] | events | the delivery's keys |
 //!
 //! Keys, indexes and what they are made of are spelled in [`keys`] alone, the form of a stored body in [`body`], the further
 //! attributes of an item beside the methods that use them.
 
 pub mod body;
+mod changes;
 mod events;
 mod integrations;
 pub mod keys;
@@ -30,6 +34,7 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
+pub use changes::{Changed, Changes, Lease, Leased};
 pub use events::{
     Delivery, DeliveryHead, DeliveryKind, LARGEST_BODY, NewDelivery, OVERSIZE_HEAD, Recorded,
 };
@@ -41,6 +46,17 @@ pub use lifecycle::{Activated, Begun, Claim, Claimed, Finished};
 const ATTEMPT: Duration = Duration::from_millis(1_400);
 /// How long a call may take with its retries: below the 5 s in which the webhook must have answered.
 const OPERATION: Duration = Duration::from_secs(4);
+
+/// The codes by which AWS refuses a request for its signature (the common errors of its APIs), whatever it asks for.
+const CREDENTIALS: [&str; 7] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
 
 /// The names of the tables, as the function's environment gives them.
 #[derive(Clone, Debug)]
@@ -79,6 +95,15 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// AWS does not take the function's own credentials: they have expired, or its clock is off. A new instance has new ones.
+    #[error("AWS refuses the function's credentials while trying to {doing}")]
+    Credentials {
+        /// What was being done.
+        doing: &'static str,
+        /// What the SDK says of it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// DynamoDB went on leaving something undone.
     #[error("DynamoDB throttles while trying to {0}")]
     Throttled(&'static str),
@@ -92,15 +117,16 @@ impl StoreError {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let refused = error
+        let code = error
             .as_service_error()
             .and_then(ProvideErrorMetadata::code)
-            == Some("ValidationException");
+            .unwrap_or_default()
+            .to_owned();
         let source = Box::new(error);
-        if refused {
-            Self::Refused { doing, source }
-        } else {
-            Self::Unavailable { doing, source }
+        match code.as_str() {
+            "ValidationException" => Self::Refused { doing, source },
+            code if CREDENTIALS.contains(&code) => Self::Credentials { doing, source },
+            _ => Self::Unavailable { doing, source },
         }
     }
 }

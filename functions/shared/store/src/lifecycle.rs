@@ -20,21 +20,23 @@ use crate::{
 };
 
 /// How long a claim on a name lasts, from the moment it is made. Whoever holds it writes nothing after that.
-const CLAIM: SignedDuration = SignedDuration::from_mins(2);
+pub(crate) const CLAIM: SignedDuration = SignedDuration::from_mins(2);
+/// How long a call that unlinks may go on removing secrets.
+const REMOVING: SignedDuration = SignedDuration::from_secs(60);
 /// How long a tombstone is kept, so that hooks that were left behind are told to stop.
 const TOMBSTONE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-const MAY_CLAIM: &str = "attribute_not_exists(pk) OR (#status IN (:pending, :unlinked) AND (attribute_not_exists(claimed_until) OR claimed_until < :now OR claim = :claim))";
-const CLAIM_IT: &str = "SET #status = if_not_exists(#status, :pending), claim = :claim, claimed_until = :until, directory = :directory, organization = if_not_exists(organization, :organization), organization_url = if_not_exists(organization_url, :url), name_since = if_not_exists(name_since, :now), created_at = if_not_exists(created_at, :now), updated_at = :now REMOVE expires";
+const MAY_CLAIM: &str = "attribute_not_exists(pk) OR (#status IN (:pending, :unlinked) AND (attribute_not_exists(claimed_until) OR claimed_until < :now OR claim = :claim) AND (attribute_not_exists(removing_until) OR removing_until < :now))";
+const CLAIM_IT: &str = "SET #status = if_not_exists(#status, :pending), claim = :claim, claimed_until = :until, directory = :directory, organization = if_not_exists(organization, :organization), organization_url = if_not_exists(organization_url, :url), name_since = if_not_exists(name_since, :now), created_at = if_not_exists(created_at, :now), updated_at = :now REMOVE expires, removing_until";
 const RELEASE_IT: &str = "SET expires = :expires REMOVE claim, claimed_until";
 const IS_RELEASABLE: &str = "claim = :claim AND attribute_exists(claimed_until)";
 const IS_CLAIMED: &str = "claim = :claim";
 const IS_CLAIMED_AND_PENDING: &str = "claim = :claim AND #status = :pending";
-const MAY_UNLINK: &str = "#status IN (:active, :unlinking) OR (#status IN (:pending, :unlinked) AND claimed_until < :now)";
-const UNLINK_IT: &str =
-    "SET #status = :unlinking, updated_at = :now REMOVE claim, claimed_until, expires";
+const MAY_UNLINK: &str = "#status = :unlinking OR (#status = :active AND (attribute_not_exists(claimed_until) OR claimed_until < :now)) OR (#status IN (:pending, :unlinked) AND claimed_until < :now)";
+const UNLINK_IT: &str = "SET #status = :unlinking, updated_at = :now, removing_until = :until REMOVE claim, claimed_until, expires, rotating ADD unlinkers :one";
 const IS_UNLINKING: &str = "#status = :unlinking";
-const BURY_IT: &str = "SET #status = :unlinked, updated_at = :now, expires = :expires REMOVE description, labels, token_expires_on, connected_as, checked_at, connection_failure";
+const IS_UNLINKED_BY_ONE: &str = "#status = :unlinking AND unlinkers = :one";
+const BURY_IT: &str = "SET #status = :unlinked, updated_at = :now, expires = :expires REMOVE unlinkers, description, labels, token_expires_on, connected_as, checked_at, connection_failure";
 
 /// A claim on a name while it is being set up.
 #[derive(Clone, Debug)]
@@ -77,7 +79,7 @@ pub enum Begun {
     Yes(Box<Integration>),
     /// It is unlinked already.
     Already(Box<Integration>),
-    /// It is being set up right now.
+    /// It is being set up, or changed, right now.
     Busy,
     /// There is no such integration.
     Unknown,
@@ -236,6 +238,8 @@ impl Store {
             .expression_attribute_values(":pending", status(Status::Pending))
             .expression_attribute_values(":unlinked", status(Status::Unlinked))
             .expression_attribute_values(":now", moment(now))
+            .expression_attribute_values(":until", moment(now + REMOVING))
+            .expression_attribute_values(":one", number(1))
             .return_values(ReturnValue::AllNew);
         let item = match update.send().await {
             Ok(answer) => answer.attributes.unwrap_or_default(),
@@ -259,6 +263,9 @@ impl Store {
 
     /// Finishes unlinking: what is left is a tombstone with the password's digests, for 90 days.
     ///
+    /// Where two calls unlinked at once, the name cannot be set up again before the other one has no time left: it must not
+    /// remove the new secrets.
+    ///
     /// # Errors
     ///
     /// [`StoreError`] where that could not be written.
@@ -267,29 +274,42 @@ impl Store {
         name: &IntegrationName,
         now: Timestamp,
     ) -> Result<Finished, StoreError> {
-        let update = self
-            .update(name, BURY_IT, IS_UNLINKING)
-            .expression_attribute_values(":unlinking", status(Status::Unlinking))
-            .expression_attribute_values(":unlinked", status(Status::Unlinked))
-            .expression_attribute_values(":now", moment(now))
-            .expression_attribute_values(":expires", end_of_tombstone(now));
-        match update.send().await {
-            Ok(_) => Ok(Finished::Now),
-            Err(error) => {
-                let item = existing("finish unlinking", error)?;
-                let is_unlinked = item.get("status") == Some(&status(Status::Unlinked));
-                Ok(if is_unlinked && !item.contains_key("claimed_until") {
-                    Finished::Already
-                } else {
-                    Finished::SetUpAgain
-                })
+        let alone = self
+            .update(
+                name,
+                &format!("{BURY_IT}, removing_until"),
+                IS_UNLINKED_BY_ONE,
+            )
+            .expression_attribute_values(":one", number(1));
+        let among_others = self.update(name, BURY_IT, IS_UNLINKING);
+        let mut in_the_way = Item::new();
+        for update in [alone, among_others] {
+            let update = update
+                .expression_attribute_values(":unlinking", status(Status::Unlinking))
+                .expression_attribute_values(":unlinked", status(Status::Unlinked))
+                .expression_attribute_values(":now", moment(now))
+                .expression_attribute_values(":expires", end_of_tombstone(now));
+            match update.send().await {
+                Ok(_) => return Ok(Finished::Now),
+                Err(error) => in_the_way = existing("finish unlinking", error)?,
             }
         }
+        let is_unlinked = in_the_way.get("status") == Some(&status(Status::Unlinked));
+        Ok(
+            if is_unlinked && !in_the_way.contains_key("claimed_until") {
+                Finished::Already
+            } else {
+                Finished::SetUpAgain
+            },
+        )
     }
 }
 
 /// The item that stood in the way of a condition; empty where there was none.
-fn existing(doing: &'static str, error: SdkError<UpdateItemError>) -> Result<Item, StoreError> {
+pub(crate) fn existing(
+    doing: &'static str,
+    error: SdkError<UpdateItemError>,
+) -> Result<Item, StoreError> {
     match error {
         SdkError::ServiceError(service)
             if service.err().is_conditional_check_failed_exception() =>
@@ -306,5 +326,9 @@ fn existing(doing: &'static str, error: SdkError<UpdateItemError>) -> Result<Ite
 
 /// When a tombstone made now is gone, as DynamoDB's time to live reads it.
 fn end_of_tombstone(now: Timestamp) -> AttributeValue {
-    AttributeValue::N((now + TOMBSTONE).as_second().to_string())
+    number((now + TOMBSTONE).as_second())
+}
+
+fn number(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
 }

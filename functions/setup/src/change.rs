@@ -1,0 +1,149 @@
+//! `PATCH /integrations/{name}`: a new personal access token, which has to work before it takes the place of the old one; the
+//! description; the labels.
+
+use std::time::Instant;
+
+use domain::{Connection, Credential, IntegrationName, Status};
+use edge::http::Answer;
+use edge::{Problem, ProblemKind};
+use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use lambda_http::Request;
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use store::{Changed, Changes};
+
+use crate::{App, fields, lease, problems, show, verify};
+
+/// The request's body. What is absent stays as it is, `null` removes it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ChangeRequest {
+    personal_access_token: Option<SecretString>,
+    #[serde(default, deserialize_with = "present")]
+    personal_access_token_expires_on: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    description: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    labels: Option<Option<Vec<String>>>,
+    /// When the caller read it, as `updatedAt` says; a change since then refuses this one.
+    updated_at: Option<Timestamp>,
+}
+
+/// Tells a field that is `null` from one that is absent.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// `PATCH /integrations/{name}`.
+pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timestamp) -> Answer {
+    let started = Instant::now();
+    let body: ChangeRequest = edge::http::body(request)?;
+    let (mut changes, credential, read) = body.understood(now)?;
+    let integration = app.active(name).await?;
+    let name = &integration.name;
+    let Some(credential) = credential else {
+        return saved(app, name, &changes, read, now).await;
+    };
+    if read.is_some_and(|read| read.as_microsecond() != integration.updated_at.as_microsecond()) {
+        return Err(changed_since());
+    }
+    let client = app
+        .ado
+        .organization(&app.organization(&integration), &credential)
+        .map_err(problems::of_azure_devops)?;
+    changes.connection = Some(Connection {
+        connected_as: verify::connection(&client).await?,
+        checked_at: now,
+        failure: None,
+    });
+    // Verifying may have taken two minutes: the lease's life begins now.
+    let now = now + SignedDuration::try_from(started.elapsed()).unwrap_or_default();
+    let (status, mut body) = lease::held(app, name, now, async |_leased, _nonce| {
+        app.secrets
+            .keep_credential(name, &credential)
+            .await
+            .map_err(Problem::ours)?;
+        saved(app, name, &changes, None, now).await
+    })
+    .await?;
+    body["notifications"] = json!([verify::SUCCEEDED]);
+    Ok((status, body))
+}
+
+async fn saved(
+    app: &App,
+    name: &IntegrationName,
+    changes: &Changes,
+    read: Option<Timestamp>,
+    now: Timestamp,
+) -> Answer {
+    let changed = app
+        .store
+        .change(name, changes, read, now)
+        .await
+        .map_err(Problem::ours)?;
+    match changed {
+        Changed::Yes(integration) => Ok((StatusCode::OK, show::shown(app, &integration))),
+        Changed::No(integration) if integration.status == Status::Active => Err(changed_since()),
+        Changed::No(integration) => Err(problems::not_active(integration.status)),
+        Changed::Unknown => Err(problems::no_such_integration()),
+    }
+}
+
+fn changed_since() -> Problem {
+    Problem::new(
+        ProblemKind::ChangedSince,
+        "somebody has changed this integration since you read it: read it again, and send your change with the new updatedAt",
+    )
+    .at("updatedAt")
+}
+
+impl ChangeRequest {
+    fn understood(
+        self,
+        now: Timestamp,
+    ) -> Result<(Changes, Option<Credential>, Option<Timestamp>), Problem> {
+        let is_empty = self.personal_access_token.is_none()
+            && self.personal_access_token_expires_on.is_none()
+            && self.description.is_none()
+            && self.labels.is_none();
+        if is_empty {
+            return Err(Problem::new(
+                ProblemKind::InvalidRequest,
+                "nothing is to be changed: personalAccessToken, personalAccessTokenExpiresOn, description and labels can be",
+            ));
+        }
+        let credential = self
+            .personal_access_token
+            .as_ref()
+            .map(fields::credential)
+            .transpose()?;
+        let expiry = self
+            .personal_access_token_expires_on
+            // The day of the old token says nothing of the new one.
+            .or(credential.as_ref().map(|_| None))
+            .map(|expiry| {
+                expiry
+                    .filter(|text| !text.is_empty())
+                    .map(|text| fields::expiry(&text, now))
+                    .transpose()
+            });
+        let description = self
+            .description
+            .map(|text| fields::description(text.unwrap_or_default()));
+        let labels = self
+            .labels
+            .map(|labels| fields::labels(labels.unwrap_or_default()));
+        let changes = Changes {
+            description: description.transpose()?,
+            labels: labels.transpose()?,
+            token_expires_on: expiry.transpose()?,
+            connection: None,
+        };
+        Ok((changes, credential, self.updated_at))
+    }
+}

@@ -1,0 +1,167 @@
+//! `POST /integrations/{name}/webhook/rotation`: a new webhook password, without a delivery being refused.
+//!
+//! The order is what keeps deliveries accepted: the new password counts before anybody can read it, and the old one counts
+//! until its grace has passed. Whatever step it is cut off at, the next call goes on from there; a password that nobody was
+//! told is forgotten then.
+
+use domain::{
+    PasswordDigest, WebhookPassword,
+    password::{REST, TooManyPasswords, with_end, with_new},
+};
+use edge::http::{Answer, moment};
+use edge::{Problem, ProblemKind};
+use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use lambda_http::Request;
+use secrets::SecretsError;
+use serde::Deserialize;
+use serde_json::json;
+use store::Leased;
+
+use crate::{App, fields, lease, problems};
+
+/// For how many hours the previous password still counts where nothing is asked for, and at most.
+const GRACE_HOURS: (u32, u32) = (24, 168);
+
+/// The request's body; an empty one asks for what is usual.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RotationRequest {
+    grace_hours: Option<u32>,
+    force: Option<bool>,
+}
+
+/// The request, understood.
+#[derive(Clone, Copy)]
+struct Wanted {
+    grace: SignedDuration,
+    force: bool,
+}
+
+/// `POST /integrations/{name}/webhook/rotation`.
+pub(crate) async fn rotation(app: &App, request: &Request, name: &str, now: Timestamp) -> Answer {
+    let body: RotationRequest = edge::http::optional_body(request)?;
+    let wanted = body.understood()?;
+    let integration = app.active(name).await?;
+    lease::held(app, &integration.name, now, async |leased, nonce| {
+        rotate(app, leased, nonce, wanted, now).await
+    })
+    .await
+}
+
+async fn rotate(app: &App, leased: Leased, nonce: &str, wanted: Wanted, now: Timestamp) -> Answer {
+    let name = &leased.integration.name;
+    let (password, digests) = match begun(app, &leased).await? {
+        Some(password) => (password, leased.digests),
+        None => begin(app, &leased, nonce, wanted, now).await?,
+    };
+    // Instances of the webhook may have looked just before the new digest was there.
+    tokio::time::sleep(REST).await;
+    // Service hooks that Stackhook made are given the new password here, once it makes any; those made by hand keep the old
+    // one until a person changes them, which is what the grace is for.
+    let current = PasswordDigest::of(password.expose().as_bytes()).sha256;
+    let until = now + wanted.grace;
+    let digests = with_end(&digests, &current, until, now);
+    let is_ours = app
+        .store
+        .end_rotation(name, nonce, &digests, now)
+        .await
+        .map_err(Problem::ours)?;
+    if !is_ours {
+        return Err(problems::lease_lost());
+    }
+    let body = json!({
+        "endpoint": app.endpoint(name),
+        "password": password.expose(),
+        "previousPasswordValidUntil": moment(until),
+    });
+    Ok((StatusCode::OK, body))
+}
+
+/// The new password of a rotation that was cut off after the secret was written.
+async fn begun(app: &App, leased: &Leased) -> Result<Option<WebhookPassword>, Problem> {
+    let Some(rotating) = leased.rotating else {
+        return Ok(None);
+    };
+    match app.secrets.password(&leased.integration.name).await {
+        Ok(password) => {
+            let is_written = PasswordDigest::of(password.expose().as_bytes()).sha256 == rotating;
+            Ok(is_written.then_some(password))
+        }
+        Err(SecretsError::Missing(_) | SecretsError::Unreadable(_)) => Ok(None),
+        Err(error) => Err(Problem::ours(error)),
+    }
+}
+
+/// Makes a new password: first it counts, then it can be read.
+async fn begin(
+    app: &App,
+    leased: &Leased,
+    nonce: &str,
+    wanted: Wanted,
+    now: Timestamp,
+) -> Result<(WebhookPassword, Vec<PasswordDigest>), Problem> {
+    let name = &leased.integration.name;
+    let password = secrets::generate_password().map_err(Problem::ours)?;
+    let digest = PasswordDigest::of(password.expose().as_bytes());
+    // One that an earlier try has begun with, and that nobody was told.
+    let kept: Vec<PasswordDigest> = leased
+        .digests
+        .iter()
+        .filter(|digest| Some(digest.sha256) != leased.rotating)
+        .cloned()
+        .collect();
+    let digests = with_new(&kept, digest.clone(), now, wanted.force).map_err(too_many_passwords)?;
+    let is_ours = app
+        .store
+        .begin_rotation(name, nonce, &digests, &digest.sha256, now)
+        .await
+        .map_err(Problem::ours)?;
+    if !is_ours {
+        return Err(problems::lease_lost());
+    }
+    app.secrets
+        .keep_password(name, &password)
+        .await
+        .map_err(Problem::ours)?;
+    Ok((password, digests))
+}
+
+fn too_many_passwords(too_many: TooManyPasswords) -> Problem {
+    let until = too_many
+        .first_end
+        .map(|end| format!(" (the first of them until {})", moment(end)))
+        .unwrap_or_default();
+    Problem::new(
+        ProblemKind::TooManyPasswords,
+        format!(
+            "{too_many}{until}: wait for that, or pass \"force\": true, which ends that one now"
+        ),
+    )
+}
+
+impl RotationRequest {
+    fn understood(self) -> Result<Wanted, Problem> {
+        let (usual, most) = GRACE_HOURS;
+        let (hours, force) = (
+            self.grace_hours.unwrap_or(usual),
+            self.force.unwrap_or(false),
+        );
+        if hours > most {
+            return Err(fields::invalid(
+                "graceHours",
+                &format!("a number of hours from 0 to {most}"),
+            ));
+        }
+        if hours == 0 && !force {
+            return Err(fields::invalid(
+                "graceHours",
+                &"0 makes Azure DevOps lose events until its service hooks have the new password: pass \"force\": true if the old one must not count any longer",
+            ));
+        }
+        Ok(Wanted {
+            grace: SignedDuration::from_hours(i64::from(hours)),
+            force,
+        })
+    }
+}
