@@ -3,7 +3,8 @@
 
 use axum::http::Method;
 
-/// Method and path of each operation; `{…}` is a name or a number. The project before git's `_apis` may be left out.
+/// Method and path of each operation; `{…}` is a name or a number. The project before git's `_apis` may be left out, but
+/// not where all pull requests of one are asked for.
 pub const ROUTES: &[&str] = &[
     "GET /{organization}/_apis/connectionData",
     "GET /{organization}/_apis/projects",
@@ -72,13 +73,13 @@ pub(crate) fn look_up(method: &Method, segments: &[String]) -> Known {
     known
 }
 
+/// The one operation of git that needs its project.
+const OF_A_PROJECT: &str = "/{organization}/{project}/_apis/git/pullrequests";
+
 fn fits(path: &str, segments: &[String]) -> bool {
     let whole: Vec<&str> = path.split('/').skip(1).collect();
-    let without_project: Vec<&str> = whole
-        .iter()
-        .copied()
-        .filter(|it| *it != "{project}")
-        .collect();
+    let kept = |it: &&str| *it != "{project}" || path == OF_A_PROJECT;
+    let without_project: Vec<&str> = whole.iter().copied().filter(kept).collect();
     [whole, without_project].iter().any(|parts| {
         parts.len() == segments.len()
             && parts
@@ -98,17 +99,16 @@ mod tests {
     }
 
     #[test]
-    fn the_project_may_be_left_out_of_git_and_stand_nowhere_else() {
+    fn a_project_stands_before_git_alone_and_may_mostly_be_left_out() {
         for path in [
             "acme/Harbor/_apis/git/repositories",
             "acme/_apis/git/repositories",
         ] {
             assert_eq!(look_up(Method::GET, path), Known::Operation, "{path}");
         }
-        assert_eq!(
-            look_up(Method::GET, "acme/Harbor/_apis/projects"),
-            Known::Nothing
-        );
+        for path in ["acme/Harbor/_apis/projects", "acme/_apis/git/pullrequests"] {
+            assert_eq!(look_up(Method::GET, path), Known::Nothing, "{path}");
+        }
     }
 
     #[test]
