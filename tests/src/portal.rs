@@ -39,10 +39,18 @@ impl Portal {
         let path = format!("{projects}/{project}/repositories");
         self.control(Method::POST, &path, json!({ "name": repository }))
             .await?;
-        Ok(Repository {
+        Ok(self.keyboard(organization, project, repository))
+    }
+
+    /// A keyboard at a repository that is there already.
+    #[must_use]
+    pub fn keyboard(&self, organization: &str, project: &str, repository: &str) -> Repository {
+        Repository {
             portal: self.clone(),
-            path: format!("{path}/{repository}"),
-        })
+            path: format!(
+                "organizations/{organization}/projects/{project}/repositories/{repository}"
+            ),
+        }
     }
 
     /// A person makes all five service hooks of a project by hand.

@@ -37,6 +37,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+pub use api::routes::ROUTES;
 pub use records::{RecordedDelivery, RecordedRequest};
 use shared::Shared;
 

@@ -7,6 +7,7 @@
 //! Why not `azure_devops_rust_api`: functions/README.md, *Decisions*.
 
 mod answer;
+mod operation;
 mod wire;
 
 use std::time::Duration;
@@ -15,13 +16,13 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{Credential, Organization};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
-    Method,
     header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
 use serde::de::DeserializeOwned;
 
 pub use answer::AdoError;
+pub use operation::Operation;
 pub use wire::{Branch, Project, Repository};
 
 /// Azure DevOps delays calls for up to 30 s before it refuses them (its rate limits page): waiting less would give up on
@@ -29,8 +30,6 @@ pub use wire::{Branch, Project, Repository};
 const ANSWER: Duration = Duration::from_secs(40);
 /// A host that cannot be connected to within this is not there.
 const CONNECT: Duration = Duration::from_secs(10);
-/// The REST version of every call but `connectionData`, which exists as a preview only.
-const API_VERSION: &str = "7.1";
 /// The identity that Azure DevOps takes a caller without valid credentials for, where an organization has public projects.
 const ANONYMOUS: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
 
@@ -112,7 +111,7 @@ impl AdoClient {
     /// [`AdoError`]; an organization that takes the caller for anonymous has refused the token.
     pub async fn connected_user(&self) -> Result<String, AdoError> {
         let (data, _) = self
-            .get::<wire::ConnectionData>("_apis/connectionData", &[("api-version", "7.1-preview")])
+            .ask::<wire::ConnectionData>(Operation::ConnectionData, &[], &[])
             .await?;
         let user = data.authenticated_user.ok_or(AdoError::TokenRefused)?;
         match user.id {
@@ -135,9 +134,9 @@ impl AdoClient {
         continuation: Option<&str>,
     ) -> Result<Page<Project>, AdoError> {
         let most = most.to_string();
-        let mut query = vec![("$top", most.as_str()), ("api-version", API_VERSION)];
+        let mut query = vec![("$top", most.as_str())];
         query.extend(continuation.map(|token| ("continuationToken", token)));
-        self.page("_apis/projects", &query).await
+        self.page(Operation::Projects, &[], &query).await
     }
 
     /// The repositories of a project, given by name or id. Azure DevOps does not page them.
@@ -146,9 +145,8 @@ impl AdoClient {
     ///
     /// [`AdoError`].
     pub async fn repositories(&self, project: &str) -> Result<Vec<Repository>, AdoError> {
-        let path = format!("{}/_apis/git/repositories", named(project)?);
         Ok(self
-            .page(&path, &[("api-version", API_VERSION)])
+            .page(Operation::Repositories, &[project], &[])
             .await?
             .items)
     }
@@ -166,28 +164,21 @@ impl AdoClient {
         most: u32,
         continuation: Option<&str>,
     ) -> Result<Page<Branch>, AdoError> {
-        let path = format!(
-            "{}/_apis/git/repositories/{}/refs",
-            named(project)?,
-            named(repository)?
-        );
         let filter = format!("heads/{prefix}");
         let most = most.to_string();
-        let mut query = vec![
-            ("filter", filter.as_str()),
-            ("$top", most.as_str()),
-            ("api-version", API_VERSION),
-        ];
+        let mut query = vec![("filter", filter.as_str()), ("$top", most.as_str())];
         query.extend(continuation.map(|token| ("continuationToken", token)));
-        self.page(&path, &query).await
+        self.page(Operation::Refs, &[project, repository], &query)
+            .await
     }
 
     async fn page<T: DeserializeOwned>(
         &self,
-        path: &str,
+        operation: Operation,
+        names: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Page<T>, AdoError> {
-        let (list, headers) = self.get::<wire::List<T>>(path, query).await?;
+        let (list, headers) = self.ask::<wire::List<T>>(operation, names, query).await?;
         let next = headers
             .get("x-ms-continuationtoken")
             .and_then(|token| token.to_str().ok());
@@ -197,14 +188,15 @@ impl AdoClient {
         })
     }
 
-    async fn get<T: DeserializeOwned>(
+    async fn ask<T: DeserializeOwned>(
         &self,
-        path: &str,
+        operation: Operation,
+        names: &[&str],
         query: &[(&str, &str)],
     ) -> Result<(T, HeaderMap), AdoError> {
         let answer = self
             .http
-            .request(Method::GET, self.target(path, query))
+            .request(operation.method(), self.target(operation, names, query)?)
             .header(AUTHORIZATION, self.authorization.clone())
             .header(ACCEPT, "application/json")
             // Asks for a plain 401 where a sign-in page would come.
@@ -215,15 +207,32 @@ impl AdoClient {
         answer::read(answer).await
     }
 
-    fn target(&self, path: &str, query: &[(&str, &str)]) -> String {
-        let mut target = format!("{}/{path}", self.url);
-        for (number, (key, value)) in query.iter().enumerate() {
-            target.push(if number == 0 { '?' } else { '&' });
+    /// The URL of a call: `names` take the places of the path's `{…}`, in order.
+    fn target(
+        &self,
+        operation: Operation,
+        names: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<String, AdoError> {
+        let mut target = self.url.clone();
+        let mut names = names.iter();
+        for segment in operation.path().split('/') {
+            target.push('/');
+            if segment.starts_with('{') {
+                target.push_str(&named(names.next().unwrap_or(&""))?);
+            } else {
+                target.push_str(segment);
+            }
+        }
+        target.push_str("?api-version=");
+        target.push_str(operation.version());
+        for (key, value) in query {
+            target.push('&');
             target.push_str(key);
             target.push('=');
             target.push_str(&encoded(value));
         }
-        target
+        Ok(target)
     }
 }
 
@@ -257,16 +266,23 @@ mod tests {
             .unwrap()
             .organization(&organization, &credential)
             .unwrap();
-        let path = format!(
-            "{}/_apis/git/repositories",
-            named("../..//evil?x#y z%2f").unwrap()
-        );
         assert_eq!(
-            client.target(&path, &[("filter", "heads/a&b=c")]),
-            "https://dev.azure.com/acme/..%2F..%2F%2Fevil%3Fx%23y%20z%252f/_apis/git/repositories?filter=heads%2Fa%26b%3Dc"
+            client
+                .target(
+                    Operation::Refs,
+                    &["../..//evil?x#y z%2f", "a/b"],
+                    &[("filter", "heads/a&b=c")]
+                )
+                .unwrap(),
+            "https://dev.azure.com/acme/..%2F..%2F%2Fevil%3Fx%23y%20z%252f/_apis/git/repositories/a%2Fb/refs?api-version=7.1&filter=heads%2Fa%26b%3Dc"
         );
         for step in ["", ".", ".."] {
-            assert!(named(step).is_err(), "{step}");
+            assert!(
+                client
+                    .target(Operation::Refs, &["Harbor", step], &[])
+                    .is_err(),
+                "{step}"
+            );
         }
         assert!(!format!("{client:?}").contains("xxxx"));
     }

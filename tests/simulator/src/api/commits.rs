@@ -34,7 +34,7 @@ pub(crate) fn answer(
             call,
             assumptions,
         ),
-        _ => Err(call.no_such_route(false)),
+        _ => Err(call.no_such_route()),
     }
 }
 

@@ -11,9 +11,6 @@ use crate::views;
 pub(crate) fn answer(world: &World, call: &Call<'_>, resource: &[&str]) -> Answer {
     let organization = call.organization(world)?;
     match resource {
-        ["connectiondata" | "projects"] | ["projects", _] if !call.is_get() => {
-            Err(call.no_such_route(true))
-        }
         ["connectiondata"] => Ok(Reply::ok(connection_data(organization, &call.caller))),
         ["projects"] => projects(organization, call),
         ["projects", project] => {
@@ -21,7 +18,7 @@ pub(crate) fn answer(world: &World, call: &Call<'_>, resource: &[&str]) -> Answe
             let found = visible_project(organization, &call.caller, project)?;
             Ok(Reply::ok(full_project(organization, found)))
         }
-        _ => Err(call.no_such_route(false)),
+        _ => Err(call.no_such_route()),
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn answer(
         ["pullrequests", rest @ ..] => {
             pull_requests::without_repository(world, call, project, rest)
         }
-        _ => Err(call.no_such_route(false)),
+        _ => Err(call.no_such_route()),
     }
 }
 
@@ -39,7 +39,6 @@ fn in_repository(world: &mut World, call: &Call<'_>, id: Uuid, rest: &[&str]) ->
     match rest {
         ["pullrequests", rest @ ..] => return pull_requests::answer(world, call, id, rest),
         ["commits", commit, "statuses"] => return statuses::of_commit(world, call, id, commit),
-        _ if !call.is_get() => return Err(call.no_such_route(true)),
         _ => {}
     }
     let organization = call.organization(world)?;
@@ -56,15 +55,12 @@ fn in_repository(world: &mut World, call: &Call<'_>, id: Uuid, rest: &[&str]) ->
             commits::answer(organization, repository, call, rest, &world.assumptions)
         }
         ["pushes", rest @ ..] => pushes::answer(organization, repository, call, rest),
-        _ => Err(call.no_such_route(false)),
+        _ => Err(call.no_such_route()),
     }
 }
 
 /// All repositories of a project or of the organization: no paging, disabled ones included (facts 6.1).
 fn list(world: &World, call: &Call<'_>, project: Option<&str>) -> Answer {
-    if !call.is_get() {
-        return Err(call.no_such_route(true));
-    }
     let organization = call.organization(world)?;
     let project = match project {
         Some(text) => Some(core::visible_project(organization, &call.caller, text)?.id),

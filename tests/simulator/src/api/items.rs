@@ -18,16 +18,24 @@ pub(crate) fn answer(
 ) -> Answer {
     let commit = version(repository, call)?;
     let request = call.request;
-    if let Some(folder) = request.query("scopePath") {
+    let Some(path) = request.query("path") else {
+        let folder = request.query("scopePath").unwrap_or("/");
         return list(organization, repository, commit, folder, call);
-    }
-    let path = request.query("path").unwrap_or("/");
+    };
     let inner = path.trim_matches('/');
     let Some(content) = commit.tree.get(inner) else {
-        if inner.is_empty() || has_folder(&commit.tree, inner) {
-            return list(organization, repository, commit, path, call);
-        }
-        return Err(missing(path, commit));
+        // A path is one item, a folder too: only a scope path gives what is in it.
+        return if inner.is_empty() || has_folder(&commit.tree, inner) {
+            Ok(Reply::ok(item(
+                organization,
+                repository,
+                commit,
+                inner,
+                true,
+            )))
+        } else {
+            Err(missing(path, commit))
+        };
     };
     let json = request
         .query("$format")

@@ -10,6 +10,7 @@ pub(crate) mod hooks;
 mod items;
 mod pull_requests;
 mod pushes;
+pub(crate) mod routes;
 mod statuses;
 pub(crate) mod version;
 
@@ -21,6 +22,7 @@ use crate::reply::Reply;
 use crate::request::ApiRequest;
 use crate::state::{Organization, World};
 use auth::Caller;
+use routes::Known;
 
 /// What becomes of a request.
 pub(crate) enum Handled {
@@ -99,6 +101,11 @@ fn route(world: &mut World, call: &Call<'_>) -> Result<Handled, Reply> {
         call.request,
         resource.first().copied() == Some("connectiondata"),
     )?;
+    match routes::look_up(&call.request.method, &call.request.segments) {
+        Known::Operation => {}
+        Known::Path => return Err(call.no_such_method()),
+        Known::Nothing => return Err(call.no_such_route()),
+    }
     match resource {
         ["hooks", resource @ ..] => hooks::answer(world, call, resource),
         ["git", resource @ ..] => git::answer(world, call, project, resource).map(Handled::Reply),
@@ -126,14 +133,14 @@ impl Call<'_> {
             .ok_or_else(|| Reply::html(404, NOT_FOUND_PAGE))
     }
 
-    /// The path is known, the method is not, or the other way round.
-    pub(crate) fn no_such_route(&self, path_is_known: bool) -> Reply {
+    fn no_such_method(&self) -> Reply {
         let method = &self.request.method;
-        if path_is_known {
-            let message =
-                format!("The requested resource does not support http method '{method}'.");
-            return Reply::framework_error(405, &message);
-        }
+        let message = format!("The requested resource does not support http method '{method}'.");
+        Reply::framework_error(405, &message)
+    }
+
+    /// What is not in the table of routes, or has no handler.
+    pub(crate) fn no_such_route(&self) -> Reply {
         Reply::error(
             404,
             "VssResourceNotFoundException",

@@ -37,9 +37,6 @@ pub(crate) fn without_repository(
     project: Option<&str>,
     rest: &[&str],
 ) -> Answer {
-    if !call.is_get() {
-        return Err(call.no_such_route(true));
-    }
     let organization = call.organization(world)?;
     let project = match project {
         Some(text) => Some(core::visible_project(organization, &call.caller, text)?.id),
@@ -61,7 +58,7 @@ pub(crate) fn without_repository(
                 .ok_or_else(|| missing(id))?;
             Ok(Reply::ok(views::pull_request(organization, found)))
         }
-        _ => Err(call.no_such_route(false)),
+        _ => Err(call.no_such_route()),
     }
 }
 
@@ -72,13 +69,9 @@ pub(crate) fn answer(
     rest: &[&str],
 ) -> Answer {
     let [id, rest @ ..] = rest else {
-        return if call.is_get() {
-            list(call.organization(world)?, call, |it| {
-                it.repository == repository
-            })
-        } else {
-            Err(call.no_such_route(true))
-        };
+        return list(call.organization(world)?, call, |it| {
+            it.repository == repository
+        });
     };
     let id = number(id)?;
     call.organization(world)?
@@ -91,7 +84,6 @@ pub(crate) fn answer(
             statuses::of_pull_request(world, call, id, Some(iteration))
         }
         ["threads", rest @ ..] if !call.is_get() => write_thread(world, call, id, rest),
-        _ if !call.is_get() => Err(call.no_such_route(true)),
         _ => read(call.organization(world)?, call, id, rest),
     }
 }
@@ -177,7 +169,7 @@ fn read(organization: &Organization, call: &Call<'_>, id: u32, rest: &[&str]) ->
             let found = it.thread(number(thread)?).ok_or_else(|| missing(id))?;
             Ok(Reply::ok(views::thread(organization, &base, found)))
         }
-        _ => Err(call.no_such_route(false)),
+        _ => Err(call.no_such_route()),
     }
 }
 
@@ -229,7 +221,7 @@ fn write_thread(world: &mut World, call: &Call<'_>, id: u32, rest: &[&str]) -> A
             let done = comments::edit(&mut scene, place, &content).map_err(refused)?;
             Ok(Reply::ok(done.result["comment"].clone()))
         }
-        _ => Err(call.no_such_route(true)),
+        _ => Err(call.no_such_route()),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn answer(
                 page(found, skip, top),
             ))
         }
-        _ => Err(call.no_such_route(false)),
+        _ => Err(call.no_such_route()),
     }
 }
 

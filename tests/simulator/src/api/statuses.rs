@@ -84,7 +84,7 @@ pub(crate) fn of_commit(
             let url = views::commit_url(organization, found, commit);
             Ok(Reply::json(201, views::status(organization, &url, &status)))
         }
-        _ => Err(call.no_such_route(true)),
+        _ => Err(call.no_such_route()),
     }
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn of_pull_request(
             }
             Ok(Reply::ok(views::status(organization, &url, &status)))
         }
-        _ => Err(call.no_such_route(true)),
+        _ => Err(call.no_such_route()),
     }
 }
 

@@ -10,3 +10,5 @@ mod events;
 mod harness;
 #[cfg(test)]
 mod rest;
+#[cfg(test)]
+mod shapes;

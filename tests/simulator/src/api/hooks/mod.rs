@@ -46,10 +46,7 @@ pub(crate) fn answer(
         }
         (&Method::POST, ["subscriptionsquery"]) => query(call.organization(world)?, body(call)?),
         (_, ["subscriptions", id, rest @ ..]) => one(world, call, person, id, rest),
-        (_, ["testnotifications" | "subscriptions" | "subscriptionsquery"]) => {
-            Err(call.no_such_route(true))
-        }
-        _ => Err(call.no_such_route(false)),
+        _ => Err(call.no_such_route()),
     };
     reply.map(Handled::Reply)
 }
@@ -89,8 +86,7 @@ fn one(world: &mut World, call: &Call<'_>, person: &Person, id: &str, rest: &[&s
             let found = found.ok_or_else(|| missing_notification(number))?;
             return Ok(Reply::ok(notification_view(subscription, found, true)));
         }
-        (_, [] | ["notifications", ..]) => return Err(call.no_such_route(true)),
-        _ => return Err(call.no_such_route(false)),
+        _ => return Err(call.no_such_route()),
     }
     let found = organization
         .subscription(id)

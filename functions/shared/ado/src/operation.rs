@@ -1,0 +1,46 @@
+//! Every call that the client makes, in one table: no URL is built from anything else, so that a test which goes through
+//! the table has seen them all.
+
+use reqwest::Method;
+
+/// The variants, and a list of them that cannot lack one.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident = $method:ident $path:literal $version:literal;)+) => {
+        /// A call to Azure DevOps.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Operation { $($(#[$doc])* $name,)+ }
+
+        impl Operation {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// Its HTTP method.
+            #[must_use]
+            pub const fn method(self) -> Method {
+                match self { $(Self::$name => Method::$method,)+ }
+            }
+
+            /// Its path below the organization, with `{…}` for each thing that is named.
+            #[must_use]
+            pub const fn path(self) -> &'static str {
+                match self { $(Self::$name => $path,)+ }
+            }
+
+            /// The REST version that it is asked in.
+            pub(crate) const fn version(self) -> &'static str {
+                match self { $(Self::$name => $version,)+ }
+            }
+        }
+    };
+}
+
+operations! {
+    /// Who the credential is. It never left preview.
+    ConnectionData = GET "_apis/connectionData" "7.1-preview";
+    /// The projects that the credential can see.
+    Projects = GET "_apis/projects" "7.1";
+    /// The repositories of a project.
+    Repositories = GET "{project}/_apis/git/repositories" "7.1";
+    /// The refs of a repository, of which the client asks for branches.
+    Refs = GET "{project}/_apis/git/repositories/{repository}/refs" "7.1";
+}

@@ -1,0 +1,131 @@
+//! Our client goes through all that it can ask, as the functions have it do, and is refused in each way.
+
+use ado::{Ado, AdoClient, AdoError};
+use anyhow::{Context, Result, ensure};
+use domain::{Credential, Organization, PersonalAccessToken};
+use integration_tests::Portal;
+use reqwest::Method;
+use serde_json::{Value, json};
+use simulator::Running;
+
+/// Asks everything of the simulator, through `url`.
+pub(crate) async fn goes_through_all(
+    simulator: &Running,
+    portal: &Portal,
+    url: &str,
+) -> Result<()> {
+    let of = |organization: &str, kind: &str| client(url, organization, simulator.token(kind));
+    let good = of("tidewater", "good")?;
+    // Verifying a connection, then the picker: pages of projects, repositories of each, branches by prefix.
+    good.connected_user().await?;
+    let mut projects = Vec::new();
+    let mut next = None;
+    loop {
+        let page = good.projects(3, next.as_deref()).await?;
+        projects.extend(page.items);
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    ensure!(projects.len() > 3, "one page of projects shows no paging");
+    for project in &projects {
+        for named in [&project.id, &project.name] {
+            good.repositories(named).await?;
+        }
+    }
+    let first = good
+        .branches("Harbor", "platform", "feature/", 4, None)
+        .await?;
+    ensure!(first.items.len() == 4, "too few branches");
+    let next = first.next.context("one page of branches shows no paging")?;
+    good.branches("Harbor", "platform", "feature/", 4, Some(&next))
+        .await?;
+    good.branches("Quay Works", "tide tables", "", 1000, None)
+        .await?;
+    good.branches("Harbor", "empty", "", 10, None).await?;
+
+    refused(of("tidewater", "expired")?.connected_user().await, |it| {
+        matches!(it, AdoError::TokenExpired)
+    })?;
+    refused(of("tidewater", "unknown")?.connected_user().await, |it| {
+        matches!(it, AdoError::TokenRefused)
+    })?;
+    refused(
+        of("tidewater", "otherOrganization")?.connected_user().await,
+        |it| matches!(it, AdoError::TokenRefused),
+    )?;
+    refused(of("nobody", "good")?.connected_user().await, |it| {
+        matches!(it, AdoError::NotFound(_))
+    })?;
+    let without_scope = of("tidewater", "withoutScope")?;
+    without_scope.connected_user().await?;
+    refused(without_scope.projects(5, None).await, |it| {
+        matches!(it, AdoError::TokenRefused)
+    })?;
+    refused(without_scope.repositories("Harbor").await, |it| {
+        matches!(it, AdoError::TokenRefused)
+    })?;
+    refused(
+        of("tidewater", "withoutPermission")?
+            .repositories("Harbor")
+            .await,
+        |it| matches!(it, AdoError::NotFound(_)),
+    )?;
+    ensure!(
+        of("tidewater", "withoutProjects")?
+            .projects(5, None)
+            .await?
+            .items
+            .is_empty()
+    );
+    refused(good.repositories("Nowhere").await, |it| {
+        matches!(it, AdoError::NotFound(_))
+    })?;
+    refused(
+        good.branches("Harbor", "nowhere", "", 10, None).await,
+        |it| matches!(it, AdoError::NotFound(_)),
+    )?;
+    refused(
+        good.branches("Harbor", "retired", "", 10, None).await,
+        |it| matches!(it, AdoError::NotFound(_)),
+    )?;
+
+    type Expected = fn(&AdoError) -> bool;
+    let faults: [(&str, Expected); 4] = [
+        ("signInPage", |it| matches!(it, AdoError::SignInPage)),
+        ("redirect", |it| matches!(it, AdoError::SignInPage)),
+        ("tooManyRequests", |it| {
+            matches!(it, AdoError::SlowDown { .. })
+        }),
+        ("status", |it| matches!(it, AdoError::Unreachable(_))),
+    ];
+    for (kind, expected) in faults {
+        portal
+            .control(Method::POST, "faults", json!({ "kind": kind }))
+            .await?;
+        refused(good.connected_user().await, expected)?;
+        refused(good.projects(5, None).await, expected)?;
+        refused(good.repositories("Harbor").await, expected)?;
+        refused(
+            good.branches("Harbor", "platform", "", 10, None).await,
+            expected,
+        )?;
+        portal
+            .control(Method::DELETE, "faults", Value::Null)
+            .await?;
+    }
+    Ok(())
+}
+
+fn client(url: &str, organization: &str, token: &str) -> Result<AdoClient> {
+    let organization = Organization::from_pasted_url(&format!("{url}/{organization}"), url)?;
+    let token = PersonalAccessToken::from_pasted(&token.into())?;
+    Ok(Ado::new()?.organization(&organization, &Credential::PersonalAccessToken(token))?)
+}
+
+fn refused<T>(result: Result<T, AdoError>, expected: impl Fn(&AdoError) -> bool) -> Result<()> {
+    let error = result.err().context("it was not refused")?;
+    ensure!(expected(&error), "it was refused otherwise: {error:?}");
+    Ok(())
+}
