@@ -4,6 +4,7 @@
 mod answers;
 mod change;
 mod corpus;
+mod crashes;
 mod delivery_log;
 mod journey;
 mod rotation;

@@ -372,9 +372,7 @@ async fn u12_a_secret_that_cannot_be_written_leaves_nothing_and_the_name_free() 
             }
         };
         let tap = Tap::on(&bed.stack.description.endpoint_url, judge).await?;
-        let app = bed
-            .setup_with(&azure_devops, bed.secrets_at(&tap.url()).await)
-            .await?;
+        let app = bed.setup_at(&azure_devops, &tap.url()).await?;
         let (status, body) = parts(
             &app.handle(send("POST", "/integrations", &wanted(&azure_devops, &name)))
                 .await,

@@ -1,6 +1,7 @@
 //! What tests share: the functions in process on the stack's own tables and secrets, with names of their own, so that tests
 //! can run at the same time.
 
+pub(crate) mod answer;
 pub(crate) mod tap;
 
 use std::time::{Duration, Instant};
@@ -131,21 +132,23 @@ impl Bed {
 
     /// `setup` against a simulator.
     pub(crate) async fn setup(&self, azure_devops: &Running) -> Result<setup::App> {
-        self.setup_with(azure_devops, self.secrets().await).await
+        self.setup_at(azure_devops, &self.stack.description.endpoint_url)
+            .await
     }
 
-    pub(crate) async fn setup_with(
+    /// The same with AWS at `endpoint`.
+    pub(crate) async fn setup_at(
         &self,
         azure_devops: &Running,
-        secrets: Secrets,
+        endpoint: &str,
     ) -> Result<setup::App> {
         let config = setup::Config {
             azure_devops_url: azure_devops.url().to_owned(),
             webhook_url: self.stack.description.webhook.clone(),
         };
         Ok(setup::App::new(
-            self.store().await,
-            secrets,
+            self.store_at(endpoint).await,
+            self.secrets_at(endpoint).await,
             Ado::new()?,
             config,
         ))
