@@ -170,7 +170,12 @@ async fn bad_input_is_said_to_be_bad() {
             json!({ "kind": "gremlin" }),
             400,
         ),
-        (Method::PUT, "/clock".to_owned(), json!({ "scale": 0 }), 400),
+        (
+            Method::PUT,
+            "/clock".to_owned(),
+            json!({ "scale": -1 }),
+            400,
+        ),
         (
             Method::PUT,
             "/assumptions/nothing".to_owned(),

@@ -101,7 +101,10 @@ async fn an_enduring_failure_means_probation_in_which_new_events_are_lost() {
     let lost = harness
         .push(json!({ "branch": "main", "files": { "a": "2" } }))
         .await;
-    assert_eq!(lost["events"][0]["lostTo"], json!([id]));
+    assert_eq!(
+        lost["events"][0]["lostTo"],
+        json!([{ "subscriptionId": id, "status": "onProbation" }])
+    );
     harness.assume("probationLosesEvents", false).await;
     harness
         .push(json!({ "branch": "main", "files": { "a": "3" } }))
