@@ -85,10 +85,16 @@ impl Schedule {
         dropped
     }
 
-    /// How many requests are due or wait for seconds, and how many wait for hours.
-    pub(crate) fn count(&self, now: Moment) -> (usize, usize) {
-        let over = self.probation.range(..=(now, u64::MAX)).count();
-        (self.soon.len() + over, self.probation.len() - over)
+    /// How many requests are due or wait for seconds, and how many wait for longer: for hours, or for a clock that stands still.
+    pub(crate) fn count(&self, now: Moment, is_still: bool) -> (usize, usize) {
+        let over = |waiting: &Waiting| waiting.range(..=(now, u64::MAX)).count();
+        let soon = if is_still {
+            over(&self.soon)
+        } else {
+            self.soon.len()
+        };
+        let soon = soon + over(&self.probation);
+        (soon, self.soon.len() + self.probation.len() - soon)
     }
 }
 
@@ -126,8 +132,9 @@ mod tests {
         let mut schedule = Schedule::default();
         schedule.add(Duration::from_secs(1200), due(1, Why::ProbationRetry));
         schedule.add(Duration::from_secs(60), due(2, Why::Retry));
-        assert_eq!(schedule.count(Duration::from_secs(0)), (1, 1));
-        assert_eq!(schedule.count(Duration::from_secs(1200)), (2, 0));
+        assert_eq!(schedule.count(Duration::from_secs(0), false), (1, 1));
+        assert_eq!(schedule.count(Duration::from_secs(0), true), (0, 2));
+        assert_eq!(schedule.count(Duration::from_secs(1200), false), (2, 0));
         assert_eq!(schedule.drop_if(|it| it.notification == 2).len(), 1);
         assert_eq!(schedule.next(), Some(Duration::from_secs(1200)));
     }

@@ -72,6 +72,9 @@ impl Drop for UnderWay {
 
 /// Takes the next request whose moment has come.
 fn take(shared: &Shared) -> Option<(Due, Outgoing)> {
+    // Only looked at first: taking nothing must not count as a change, or the one task would wake itself for ever.
+    let next = shared.peek(|world| world.schedule.next());
+    next.filter(|at| *at <= shared.clock.passed())?;
     shared.alter(|world, now| {
         while let Some(due) = world.schedule.take(world.clock.passed()) {
             if let Some(request) = prepare(world, &due, now) {

@@ -19,7 +19,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What is waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Quiet {
-    /// Nothing is due, on the wire or waiting for a quick retry. A probation's retries are up to 15 hours away and do not count.
+    /// Nothing is due, on the wire or waiting for a quick retry. A probation's retries are up to 15 hours away and do not count, nor
+    /// does any wait while the clock stands still.
     ForNow,
     /// Nothing waits at all.
     Altogether,
@@ -42,11 +43,11 @@ pub(super) async fn answer(shared: &Shared, request: &ApiRequest) -> Answer {
     };
     let at_most = Duration::from_millis(milliseconds as u64);
     let settled = settled(shared, at_most, quiet).await;
-    let (pending, on_probation) = open(shared);
+    let (pending, later) = open(shared);
     Ok(Reply::ok(json!({
         "settled": settled,
         "pending": pending,
-        "onProbation": on_probation,
+        "later": later,
     })))
 }
 
@@ -62,8 +63,8 @@ async fn until(shared: &Shared, quiet: Quiet) {
     loop {
         // Before looking: a change that comes while it is looked at must not be missed.
         changes.borrow_and_update();
-        let (pending, on_probation) = open(shared);
-        if pending == 0 && (on_probation == 0 || quiet == Quiet::ForNow) {
+        let (pending, later) = open(shared);
+        if pending == 0 && (later == 0 || quiet == Quiet::ForNow) {
             return;
         }
         if quiet == Quiet::Leaping {
@@ -77,11 +78,13 @@ async fn until(shared: &Shared, quiet: Quiet) {
     }
 }
 
-/// How much is due, on the wire or waiting for a quick retry, and how much waits for a probation's next retry.
+/// How much is still to happen for now, and how much later.
 fn open(shared: &Shared) -> (usize, usize) {
     shared.peek(|world| {
-        let (soon, on_probation) = world.schedule.count(shared.clock.passed());
-        (soon + shared.under_way.load(Ordering::SeqCst), on_probation)
+        let (soon, later) = world
+            .schedule
+            .count(shared.clock.passed(), shared.clock.scale() == 0.0);
+        (soon + shared.under_way.load(Ordering::SeqCst), later)
     })
 }
 

@@ -118,7 +118,7 @@ async fn a_token_expires_and_a_reset_restores_the_world() {
             .status(),
         401
     );
-    harness.assume("forcedIsMarked", false).await;
+    harness.assume("forcedIsMarked", false);
     harness.try_control(Method::POST, "/reset", json!({})).await;
     assert_eq!(
         harness.get(PROJECTS).await["count"],
