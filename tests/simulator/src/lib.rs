@@ -86,6 +86,9 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// Time passes forwards, or not at all.
+    #[error("the simulator's clock cannot run at a scale of {0}")]
+    Scale(f64),
     /// The sender's HTTP client could not be made.
     #[error("the simulator's HTTP client cannot be made")]
     Client(#[from] reqwest::Error),
@@ -100,8 +103,11 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// When the port cannot be had.
+    /// When the port cannot be had, or the clock's scale is no scale.
     pub async fn start(config: Config) -> Result<Running, StartError> {
+        if !clock::is_scale(config.time_scale) {
+            return Err(StartError::Scale(config.time_scale));
+        }
         let port = config.port;
         let listen = |source| StartError::Listen { port, source };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 use simulator::NotificationResult::Succeeded;
-use simulator::{Config, Sending};
+use simulator::{Config, Sending, Simulator, StartError};
 
 use crate::harness::Harness;
 
@@ -173,4 +173,16 @@ async fn a_reset_forgets_what_waits() {
         3,
         "nothing is sent twice any more"
     );
+}
+
+#[tokio::test]
+async fn time_that_would_run_backwards_is_refused() {
+    for time_scale in [-1.0, f64::NAN, f64::INFINITY] {
+        let config = Config {
+            time_scale,
+            ..Config::default()
+        };
+        let refused = Simulator::start(config).await.unwrap_err();
+        assert!(matches!(refused, StartError::Scale(_)));
+    }
 }
