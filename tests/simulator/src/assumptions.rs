@@ -1,7 +1,7 @@
 //! What we only assume of Azure DevOps, one switch each, so that tests can pass with it both ways (facts, section 12).
 //! A switch never stands for something documented: that is simply built.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -37,6 +37,24 @@ assumptions! {
         "A PUT with status enabled takes a subscription off probation; otherwise it stays there (design 9).";
     ProbationLosesEvents "probationLosesEvents" true
         "New events are lost while a subscription is on probation; otherwise they are sent (facts 3.1).";
+    ProbationKeepsWaiting "probationKeepsWaiting" true
+        "What was queued or waited for a retry when probation began is sent all the same; otherwise it has failed (facts 3.1: a subscription on probation is limited).";
+    ProbationRetryIsOneAttempt "probationRetryIsOneAttempt" true
+        "A probation's retry that fails transiently has failed; otherwise the eight quick retries come first (facts 3.1).";
+    RestoringKeepsRetry "restoringKeepsRetry" true
+        "A subscription that comes off its probation by other means than the notification that put it there retries that one at its time; otherwise that one has failed.";
+    TimeoutIsTransient "timeoutIsTransient" true
+        "No answer in time is a transient failure; otherwise an enduring one (facts 3.1, 12).";
+    NoConnectionIsTransient "noConnectionIsTransient" true
+        "A connection that is refused or breaks is a transient failure; otherwise an enduring one.";
+    WaitingReadsPending "waitingReadsPending" true
+        "The history shows a notification that waits for a retry as queued and pending; otherwise as completed and failed, until a retry succeeds.";
+    RetriesUseCurrentInputs "retriesUseCurrentInputs" true
+        "A retry goes to the URL and with the password that the subscription has by then; otherwise with those of the time of the event.";
+    PutEndsInactivity "putEndsInactivity" true
+        "Another person's PUT with status enabled ends disabledByInactiveIdentity; otherwise only its creator's return lets one end it.";
+    ReturnEndsInactivity "returnEndsInactivity" false
+        "A person's return enables the subscriptions that were disabled by their inactivity; otherwise somebody has to.";
     RetriesKeepCreatedDate "retriesKeepCreatedDate" true
         "A retry sends the same createdDate; otherwise the time of the attempt (facts 3.3).";
     OverlapsShareCreatedDate "overlapsShareCreatedDate" true
@@ -110,6 +128,12 @@ impl Assumptions {
             self.holding.remove(found);
         }
         true
+    }
+
+    /// All of them by name, and whether they hold.
+    pub(crate) fn all(&self) -> BTreeMap<&'static str, bool> {
+        let all = Assumption::ALL.iter();
+        all.map(|it| (it.name(), self.hold(*it))).collect()
     }
 
     pub(crate) fn view(&self) -> Value {

@@ -45,6 +45,10 @@ pub(crate) struct Fault {
     method: Option<String>,
     /// How often; for ever if it is left out.
     times: Option<u32>,
+    /// Only every n-th of the requests it would strike.
+    every: Option<u32>,
+    #[serde(skip)]
+    passed_by: u32,
     #[serde(default)]
     milliseconds: u64,
     #[serde(default = "one")]
@@ -87,7 +91,7 @@ impl Faults {
         let mut strike = Strike::default();
         for fault in &mut self.list {
             let taken = strike.fault.is_some() && fault.kind != FaultKind::Latency;
-            if taken || !fault.strikes(method, path) {
+            if taken || !fault.strikes(method, path) || !fault.is_its_turn() {
                 continue;
             }
             fault.times = fault.times.map(|times| times.saturating_sub(1));
@@ -113,6 +117,12 @@ impl Fault {
                 .method
                 .as_ref()
                 .is_none_or(|it| it.eq_ignore_ascii_case(method))
+    }
+
+    fn is_its_turn(&mut self) -> bool {
+        self.passed_by += 1;
+        self.every
+            .is_none_or(|every| self.passed_by.is_multiple_of(every.max(1)))
     }
 
     pub(crate) fn kind(&self) -> FaultKind {
@@ -206,6 +216,16 @@ mod tests {
                 .is_none()
         );
         assert!(faults.all().is_empty());
+    }
+
+    #[test]
+    fn a_fault_may_strike_every_third_request() {
+        let mut faults = Faults::default();
+        faults.add(fault(json!({ "kind": "tooManyRequests", "every": 3 })));
+        let struck: Vec<bool> = (0..6)
+            .map(|_| faults.take("GET", "/").fault.is_some())
+            .collect();
+        assert_eq!(struck, [false, false, true, false, false, true]);
     }
 
     #[test]

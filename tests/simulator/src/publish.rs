@@ -4,35 +4,16 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::assumptions::Assumption;
-use crate::clock::stamp;
+use crate::clock::{Moment, stamp};
 use crate::events::{self, Event};
-use crate::sender::Job;
+use crate::ledger::{EventNotification, Lost, NotificationResult, PublishedEvent};
+use crate::schedule::{Due, Why};
+use crate::sending::Sending;
 use crate::state::subscriptions::Notification;
 use crate::state::{World, take};
-
-/// What control says of a published event.
-#[derive(Serialize, Clone, Debug)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Published {
-    id: Uuid,
-    event_type: &'static str,
-    created_date: String,
-    /// The notifications that were queued.
-    notifications: Vec<Queued>,
-    /// Subscriptions that match but are on probation or disabled: to them the event is lost (facts 3.1).
-    lost_to: Vec<Uuid>,
-}
-
-#[derive(Serialize, Clone, Debug)]
-#[serde(rename_all = "camelCase")]
-struct Queued {
-    subscription_id: Uuid,
-    notification_id: u32,
-}
 
 impl World {
     /// When the envelope of something that happens now is dated.
@@ -49,20 +30,21 @@ impl World {
         organization: &str,
         event: &Event,
         now: Timestamp,
-    ) -> Published {
-        let mut published = Published {
+    ) -> PublishedEvent {
+        let mut published = PublishedEvent {
             id: event.id,
             event_type: event.kind.wire(),
             created_date: stamp(event.created),
             notifications: Vec::new(),
             lost_to: Vec::new(),
         };
-        let (assumptions, lag) = (self.assumptions.clone(), self.publish_lag);
+        let assumptions = self.assumptions.clone();
+        let at = self.clock.passed();
         let Some(organization) = self.organization_mut(organization) else {
             return published;
         };
         let containers = events::containers(organization, event.project);
-        let mut jobs: Vec<Job> = Vec::new();
+        let name = organization.name.clone();
         for subscription in &mut organization.subscriptions {
             if !subscription.matches(event, &assumptions) {
                 continue;
@@ -71,33 +53,58 @@ impl World {
                 .state
                 .takes_new_events(assumptions.hold(Assumption::ProbationLosesEvents))
             {
-                published.lost_to.push(subscription.id);
+                published.lost_to.push(Lost {
+                    subscription_id: subscription.id,
+                    status: subscription.state.status.wire(),
+                });
                 continue;
             }
             let event = if assumptions.hold(Assumption::OverlapsShareCreatedDate) {
                 event.clone()
             } else {
-                later(event, jobs.len())
+                later(event, published.notifications.len())
             };
             let id = take(&mut subscription.next_notification);
             let body = events::body(&event, subscription, id, containers.clone(), &assumptions);
-            subscription.forget_old(now);
-            subscription
-                .notifications
-                .push(Notification::queued(id, event.id, body, now));
-            jobs.push(Job {
-                organization: organization.name.clone(),
-                subscription: subscription.id,
-                notification: id,
-                lag,
-            });
-            published.notifications.push(Queued {
+            let inputs = &subscription.consumer_inputs;
+            let notification = Notification::queued(id, event.id, body, inputs, (now, at));
+            subscription.forget_old(at);
+            subscription.notifications.push(notification);
+            published.notifications.push(EventNotification {
                 subscription_id: subscription.id,
                 notification_id: id,
+                result: NotificationResult::Pending,
+                attempts: 0,
             });
         }
-        self.outbox.extend(jobs);
+        for it in &published.notifications {
+            self.send_off(&name, it.subscription_id, it.notification_id, at);
+        }
+        self.ledger.published(published.clone());
         published
+    }
+
+    /// Puts a notification on the schedule, where the sender's faults say: later than others, or twice.
+    fn send_off(&mut self, organization: &str, subscription: Uuid, notification: u32, now: Moment) {
+        self.sent_off += 1;
+        let due = |why| Due {
+            organization: organization.to_owned(),
+            subscription,
+            notification,
+            why,
+        };
+        let lag = self.publish_lag + self.sending.lag(self.sent_off);
+        let at = now.saturating_add(lag);
+        self.schedule.add(at, due(Why::First));
+        if let Some(after) = self.sending.duplicate(self.sent_off) {
+            self.schedule.add(at.saturating_add(after), due(Why::Copy));
+        }
+    }
+
+    /// Sets how the sender behaves from now on; what it draws begins anew.
+    pub(crate) fn set_sending(&mut self, sending: Sending) {
+        self.sending = sending;
+        self.sent_off = 0;
     }
 }
 

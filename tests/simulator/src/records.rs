@@ -44,6 +44,8 @@ pub struct RecordedDelivery {
     pub event_type: String,
     /// Counts from 1 within a notification.
     pub attempt: u32,
+    /// Whether it is the second of two requests for the same attempt, a fault of the sender.
+    pub duplicate: bool,
     /// Whether the Test button sent it.
     pub test: bool,
     /// Where it was sent.
@@ -68,6 +70,9 @@ pub(crate) struct Records {
     keep: usize,
     pub(crate) requests: VecDeque<RecordedRequest>,
     pub(crate) deliveries: VecDeque<RecordedDelivery>,
+    /// How many of either were dropped for younger ones since they were last cleared.
+    pub(crate) forgotten_requests: usize,
+    pub(crate) forgotten_deliveries: usize,
 }
 
 impl Records {
@@ -76,21 +81,34 @@ impl Records {
             keep,
             requests: VecDeque::new(),
             deliveries: VecDeque::new(),
+            forgotten_requests: 0,
+            forgotten_deliveries: 0,
         }
     }
 
     pub(crate) fn request(&mut self, it: RecordedRequest) {
-        push(&mut self.requests, it, self.keep);
+        self.forgotten_requests += push(&mut self.requests, it, self.keep);
     }
 
     pub(crate) fn delivery(&mut self, it: RecordedDelivery) {
-        push(&mut self.deliveries, it, self.keep);
+        self.forgotten_deliveries += push(&mut self.deliveries, it, self.keep);
+    }
+
+    pub(crate) fn clear_requests(&mut self) {
+        self.requests.clear();
+        self.forgotten_requests = 0;
+    }
+
+    pub(crate) fn clear_deliveries(&mut self) {
+        self.deliveries.clear();
+        self.forgotten_deliveries = 0;
     }
 }
 
-fn push<T>(list: &mut VecDeque<T>, it: T, keep: usize) {
-    if list.len() >= keep {
-        list.pop_front();
-    }
+/// Adds one, and says how many had to make room for it.
+fn push<T>(list: &mut VecDeque<T>, it: T, keep: usize) -> usize {
     list.push_back(it);
+    let too_many = list.len().saturating_sub(keep);
+    list.drain(..too_many);
+    too_many
 }

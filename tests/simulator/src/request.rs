@@ -5,6 +5,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::reply::Reply;
 
@@ -45,6 +46,27 @@ impl ApiRequest {
             headers: parts.headers,
             body,
         })
+    }
+
+    /// A request that was not sent over HTTP, but asked for in process.
+    pub(crate) fn made(method: Method, path_and_query: &str, body: &Value) -> Self {
+        let (path, query) = path_and_query
+            .split_once('?')
+            .unwrap_or((path_and_query, ""));
+        let cased = segments(path);
+        Self {
+            method,
+            path_and_query: path_and_query.to_owned(),
+            segments: cased.iter().map(|it| it.to_lowercase()).collect(),
+            cased,
+            query: pairs(query),
+            headers: HeaderMap::new(),
+            body: if body.is_null() {
+                Bytes::new()
+            } else {
+                body.to_string().into()
+            },
+        }
     }
 
     /// The value of a query parameter, whatever the case of its name. An empty one counts as absent.

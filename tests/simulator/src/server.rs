@@ -37,7 +37,7 @@ async fn handle(
 }
 
 async fn serve(shared: &Arc<Shared>, cutter: &Cutter, request: &ApiRequest) -> Response {
-    let strike = shared.with(|world, _| {
+    let strike = shared.alter(|world, _| {
         world
             .faults
             .take(request.method.as_str(), &request.path_and_query)
@@ -66,7 +66,7 @@ async fn answer(shared: &Arc<Shared>, request: &ApiRequest, fault: Option<&Fault
     if let Some(reply) = fault.and_then(|it| it.reply(host, &shared.clock)) {
         return reply;
     }
-    let reply = match shared.with(|world, now| api::answer(world, request, now)) {
+    let reply = match shared.alter(|world, now| api::answer(world, request, now)) {
         Handled::Reply(reply) => reply,
         Handled::Test(test) => test.send(shared).await,
     };
@@ -84,7 +84,7 @@ fn record(shared: &Arc<Shared>, request: &ApiRequest, fault: Option<&Fault>, sta
         .collect();
     headers.sort();
     let at = crate::clock::stamp(shared.clock.now());
-    shared.with(|world, _| {
+    shared.alter(|world, _| {
         let record = RecordedRequest {
             at,
             method: request.method.to_string(),

@@ -16,6 +16,7 @@ pub const ROUTES: &[&str] = &[
     "DELETE /{organization}/_apis/hooks/subscriptions/{subscriptionId}",
     "GET /{organization}/_apis/hooks/subscriptions/{subscriptionId}/notifications",
     "GET /{organization}/_apis/hooks/subscriptions/{subscriptionId}/notifications/{notificationId}",
+    "POST /{organization}/_apis/hooks/notificationsquery",
     "POST /{organization}/_apis/hooks/subscriptionsquery",
     "POST /{organization}/_apis/hooks/testnotifications",
     "GET /{organization}/{project}/_apis/git/pullrequests",

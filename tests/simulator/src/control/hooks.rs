@@ -44,10 +44,12 @@ struct Form {
     author: Option<String>,
 }
 
+/// What a person changes of a subscription, or what the service does to it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct StatusChange {
-    status: String,
+struct Change {
+    status: Option<String>,
+    password: Option<String>,
 }
 
 pub(super) async fn answer(
@@ -70,12 +72,12 @@ pub(super) async fn answer(
         }),
         (&Method::POST, ["subscriptions"]) => create(shared, organization, &body(request)?),
         (&Method::PATCH, ["subscriptions", id]) => {
-            set_status(shared, organization, id, &body(request)?)
+            change(shared, organization, id, &body(request)?)
         }
         (&Method::DELETE, ["subscriptions", id]) => delete(shared, organization, id),
         (&Method::POST, ["subscriptions", id, "test"]) => {
             let id = parse(id)?;
-            let test = shared.with(|world, now| TestSend::saved(world, organization, id, now));
+            let test = shared.alter(|world, now| TestSend::saved(world, organization, id, now));
             let test = test.ok_or_else(|| no_subscription(id))?;
             Ok(Reply::ok(test.result(shared).await))
         }
@@ -100,7 +102,7 @@ fn parse(id: &str) -> Result<Uuid, Reply> {
 }
 
 fn create(shared: &Arc<Shared>, organization: &str, form: &Form) -> Answer {
-    shared.with(|world, now| {
+    shared.alter(|world, now| {
         let organization = world
             .organization_mut(organization)
             .ok_or_else(|| no_organization(organization))?;
@@ -188,7 +190,7 @@ fn prepare_unsaved(
         [only] => *only,
         _ => return Err(bad("A test is of one event: say its eventType.")),
     };
-    shared.with(|world, now| {
+    shared.alter(|world, now| {
         let found = world
             .organization(organization)
             .ok_or_else(|| no_organization(organization))?;
@@ -198,34 +200,46 @@ fn prepare_unsaved(
     })
 }
 
-fn set_status(shared: &Arc<Shared>, organization: &str, id: &str, change: &StatusChange) -> Answer {
+fn change(shared: &Arc<Shared>, organization: &str, id: &str, change: &Change) -> Answer {
     let id = parse(id)?;
-    let status = Status::from_wire(&change.status)
-        .ok_or_else(|| bad(&format!("There is no status \"{}\".", change.status)))?;
-    shared.with(|world, _| {
-        let organization = world
+    let status = change
+        .status
+        .as_ref()
+        .map(|text| {
+            Status::from_wire(text).ok_or_else(|| bad(&format!("There is no status \"{text}\".")))
+        })
+        .transpose()?;
+    shared.alter(|world, now| {
+        let found = world
             .organization_mut(organization)
-            .ok_or_else(|| no_organization(organization))?;
-        let subscription = organization
+            .ok_or_else(|| no_organization(organization))?
             .subscription_mut(id)
             .ok_or_else(|| no_subscription(id))?;
-        subscription.state.status = status;
-        let shown = subscription.clone();
-        Ok(Reply::ok(view(organization, &shown)))
+        if let Some(password) = &change.password {
+            let name = "basicAuthPassword";
+            api::input::check_credential(name, Some(password))?;
+            let inputs = &mut found.consumer_inputs;
+            inputs.insert(name.to_owned(), password.clone());
+            found.modified.1 = now;
+        }
+        if let Some(status) = status {
+            world.set_status(organization, id, status, now);
+        }
+        let organization = world
+            .organization(organization)
+            .ok_or_else(|| no_organization(organization))?;
+        let shown = organization
+            .subscription(id)
+            .ok_or_else(|| no_subscription(id))?;
+        Ok(Reply::ok(view(organization, shown)))
     })
 }
 
 fn delete(shared: &Arc<Shared>, organization: &str, id: &str) -> Answer {
     let id = parse(id)?;
-    shared.with(|world, _| {
-        let organization = world
-            .organization_mut(organization)
-            .ok_or_else(|| no_organization(organization))?;
-        let before = organization.subscriptions.len();
-        organization.subscriptions.retain(|it| it.id != id);
-        if organization.subscriptions.len() == before {
-            return Err(no_subscription(id));
-        }
+    if shared.alter(|world, _| world.delete_subscription(organization, id)) {
         Ok(Reply::empty(204))
-    })
+    } else {
+        Err(no_subscription(id))
+    }
 }

@@ -1,12 +1,14 @@
 //! Control over the simulator itself: records, faults, clock, assumptions, tokens, reset.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, bad, body, no_such_call, not_found};
+use crate::clock::is_scale;
 use crate::faults::Fault;
 use crate::reply::Reply;
 use crate::request::ApiRequest;
@@ -20,6 +22,7 @@ struct ClockChange {
     scale: Option<f64>,
     skew_milliseconds: Option<i64>,
     publish_lag_milliseconds: Option<u64>,
+    advance_seconds: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -36,12 +39,14 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &ApiRequest, segments: &[&st
         (_, ["requests"]) => requests(shared, request),
         (_, ["faults"]) => faults(shared, request),
         (_, ["clock"]) => clock(shared, request),
+        (_, ["sender"]) => sender(shared, request),
+        (_, ["events"]) => events(shared, request),
         (&Method::GET, ["assumptions"]) => {
             Ok(Reply::ok(shared.peek(|world| world.assumptions.view())))
         }
         (&Method::PUT, ["assumptions", name]) => {
             let switch: Switch = body(request)?;
-            if shared.with(|world, _| world.assumptions.set(name, switch.holds)) {
+            if shared.alter(|world, _| world.assumptions.set(name, switch.holds)) {
                 Ok(Reply::ok(json!({ "name": name, "holds": switch.holds })))
             } else {
                 Err(not_found(&format!("There is no assumption \"{name}\".")))
@@ -75,10 +80,10 @@ fn deliveries(shared: &Arc<Shared>, request: &ApiRequest) -> Answer {
                 })
                 .filter(|it| is("eventId", &it.event_id.to_string()))
                 .collect();
-            json!({ "deliveries": found })
+            json!({ "deliveries": found, "forgotten": world.records.forgotten_deliveries })
         }))),
         Method::DELETE => {
-            shared.with(|world, _| world.records.deliveries.clear());
+            shared.alter(|world, _| world.records.clear_deliveries());
             Ok(Reply::empty(204))
         }
         _ => Err(no_such_call(request)),
@@ -95,14 +100,64 @@ fn requests(shared: &Arc<Shared>, request: &ApiRequest) -> Answer {
                 .iter()
                 .filter(|it| it.path.to_lowercase().contains(&part))
                 .collect();
-            json!({ "requests": found })
+            json!({ "requests": found, "forgotten": world.records.forgotten_requests })
         }))),
         Method::DELETE => {
-            shared.with(|world, _| world.records.requests.clear());
+            shared.alter(|world, _| world.records.clear_requests());
             Ok(Reply::empty(204))
         }
         _ => Err(no_such_call(request)),
     }
+}
+
+/// What was published and what became of it; `?result=` and `?lost=true` narrow.
+fn events(shared: &Arc<Shared>, request: &ApiRequest) -> Answer {
+    match request.method {
+        Method::GET => Ok(Reply::ok(shared.peek(|world| {
+            let found: Vec<_> = world
+                .ledger
+                .all()
+                .map(|it| json!(it))
+                .filter(|it| is_asked_for(it, request))
+                .collect();
+            json!({ "events": found, "forgotten": world.ledger.forgotten() })
+        }))),
+        Method::DELETE => {
+            shared.alter(|world, _| world.ledger.clear());
+            Ok(Reply::empty(204))
+        }
+        _ => Err(no_such_call(request)),
+    }
+}
+
+fn is_asked_for(event: &Value, request: &ApiRequest) -> bool {
+    let is = |value: &Value, wanted: &str| {
+        value
+            .as_str()
+            .is_some_and(|it| it.eq_ignore_ascii_case(wanted))
+    };
+    let any = |list: &Value, test: &dyn Fn(&Value) -> bool| {
+        list.as_array().is_some_and(|all| all.iter().any(test))
+    };
+    request
+        .query("eventType")
+        .is_none_or(|wanted| is(&event["eventType"], wanted))
+        && request
+            .query("result")
+            .is_none_or(|wanted| any(&event["notifications"], &|it| is(&it["result"], wanted)))
+        && (!request.is_true("lost") || any(&event["lostTo"], &|_| true))
+}
+
+fn sender(shared: &Arc<Shared>, request: &ApiRequest) -> Answer {
+    match request.method {
+        Method::GET => {}
+        Method::PUT => {
+            let sending = body(request)?;
+            shared.alter(|world, _| world.set_sending(sending));
+        }
+        _ => return Err(no_such_call(request)),
+    }
+    Ok(Reply::ok(shared.peek(|world| json!(world.sending))))
 }
 
 fn faults(shared: &Arc<Shared>, request: &ApiRequest) -> Answer {
@@ -110,9 +165,9 @@ fn faults(shared: &Arc<Shared>, request: &ApiRequest) -> Answer {
         Method::GET => {}
         Method::POST => {
             let fault: Fault = body(request)?;
-            shared.with(|world, _| world.faults.add(fault));
+            shared.alter(|world, _| world.faults.add(fault));
         }
-        Method::DELETE => shared.with(|world, _| world.faults.clear()),
+        Method::DELETE => shared.alter(|world, _| world.faults.clear()),
         _ => return Err(no_such_call(request)),
     }
     Ok(Reply::ok(
@@ -124,23 +179,30 @@ fn clock(shared: &Arc<Shared>, request: &ApiRequest) -> Answer {
     if request.method == Method::PUT {
         let change: ClockChange = body(request)?;
         if let Some(scale) = change.scale {
-            if !(scale.is_finite() && scale > 0.0) {
-                return Err(bad("A scale is a number above zero."));
+            if !is_scale(scale) {
+                return Err(bad("A scale is a number that is not below zero."));
             }
             shared.clock.set_scale(scale);
+        }
+        if let Some(seconds) = change.advance_seconds {
+            let span = Duration::try_from_secs_f64(seconds)
+                .map_err(|_error| bad("Time goes ahead by a number of seconds, not below zero."))?;
+            shared.clock.advance(span);
         }
         if let Some(skew) = change.skew_milliseconds {
             shared.clock.set_skew_millis(skew);
         }
         if let Some(lag) = change.publish_lag_milliseconds {
-            shared.with(|world, _| world.publish_lag = std::time::Duration::from_millis(lag));
+            shared.alter(|world, _| world.publish_lag = Duration::from_millis(lag));
         }
+        shared.changed();
     } else if request.method != Method::GET {
         return Err(no_such_call(request));
     }
     let lag = shared.peek(|world| world.publish_lag.as_millis());
     Ok(Reply::ok(json!({
         "now": crate::clock::stamp(shared.clock.now()),
+        "passedSeconds": shared.clock.passed().as_secs_f64(),
         "scale": shared.clock.scale(),
         "skewMilliseconds": shared.clock.skew_millis(),
         "publishLagMilliseconds": u64::try_from(lag).unwrap_or(u64::MAX),
@@ -178,7 +240,7 @@ fn change_token(shared: &Arc<Shared>, request: &ApiRequest, kind: &str, act: &st
         "restore" => (false, false),
         _ => return Err(no_such_call(request)),
     };
-    shared.with(|world, _| {
+    shared.alter(|world, _| {
         let found = world
             .organizations
             .iter_mut()

@@ -11,7 +11,7 @@ use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::publish::Published;
+use crate::ledger::PublishedEvent;
 use crate::state::git::Repository;
 use crate::state::people::Person;
 use crate::state::{Organization, World};
@@ -30,7 +30,7 @@ pub(crate) enum Refused {
 pub(crate) struct Done {
     #[serde(flatten)]
     pub(crate) result: Value,
-    pub(crate) events: Vec<Published>,
+    pub(crate) events: Vec<PublishedEvent>,
 }
 
 /// Where and when something is done. The world's lock is held.
@@ -102,7 +102,7 @@ impl<'a> Scene<'a> {
         self.world.created_date(self.now)
     }
 
-    pub(crate) fn publish(&mut self, event: &crate::events::Event) -> Published {
+    pub(crate) fn publish(&mut self, event: &crate::events::Event) -> PublishedEvent {
         self.world.publish(&self.organization, event, self.now)
     }
 }

@@ -12,7 +12,7 @@ use crate::assumptions::Assumption;
 use crate::clock::stamp;
 use crate::events;
 use crate::ids::ZERO;
-use crate::publish::Published;
+use crate::ledger::PublishedEvent;
 use crate::state::git::{
     self, Commit, Push, RefUpdate, Repository, Signature, full_branch, full_tag,
 };
@@ -156,7 +156,7 @@ fn publish(
     scene: &mut Scene<'_>,
     repository: Uuid,
     push: &Push,
-) -> Result<Vec<Published>, Refused> {
+) -> Result<Vec<PublishedEvent>, Refused> {
     let together = scene
         .world
         .assumptions
@@ -187,7 +187,7 @@ fn follow(
     repository: Uuid,
     by: &Person,
     push: &Push,
-) -> Result<Vec<Published>, Refused> {
+) -> Result<Vec<PublishedEvent>, Refused> {
     let mut published = Vec::new();
     for update in push.updates.iter().filter(|it| it.new != ZERO) {
         let fed: Vec<u32> = scene

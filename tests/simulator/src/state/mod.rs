@@ -8,15 +8,18 @@ pub(crate) mod seed;
 pub(crate) mod subscriptions;
 pub(crate) mod trees;
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::assumptions::Assumptions;
+use crate::clock::Clock;
 use crate::faults::Faults;
+use crate::ledger::Ledger;
 use crate::records::Records;
-use crate::sender::Job;
+use crate::schedule::Schedule;
+use crate::sending::Sending;
 use git::Repository;
 use people::{Person, Token};
 use pull_requests::PullRequest;
@@ -28,8 +31,14 @@ pub(crate) struct World {
     pub(crate) assumptions: Assumptions,
     pub(crate) faults: Faults,
     pub(crate) records: Records,
-    /// Notifications that were queued while the lock was held; whoever releases it hands them to the sender.
-    pub(crate) outbox: VecDeque<Job>,
+    pub(crate) clock: Arc<Clock>,
+    /// What the sender will do next.
+    pub(crate) schedule: Schedule,
+    /// What was published, and what became of it.
+    pub(crate) ledger: Ledger,
+    pub(crate) sending: Sending,
+    /// Notifications that were put on the schedule since `sending` was set.
+    pub(crate) sent_off: u64,
     /// Time from what happened to the envelope's `createdDate`; 6.6 to 7.8 s on the real service (facts 3.1).
     pub(crate) publish_lag: std::time::Duration,
 }
@@ -113,14 +122,23 @@ impl World {
             .find(|it| it.name.eq_ignore_ascii_case(name))
     }
 
-    /// The token of this value and the organization it belongs to.
+    /// The token of this value and the organization it belongs to. An inactive person's token is nobody's.
     pub(crate) fn token(&self, value: &str) -> Option<(&Organization, &Token)> {
         self.organizations.iter().find_map(|organization| {
-            Some((
-                organization,
-                organization.tokens.iter().find(|it| it.value == value)?,
-            ))
+            let token = organization.tokens.iter().find(|it| it.value == value)?;
+            let is_inactive = organization.person_by_id(token.person).is_inactive;
+            (!is_inactive).then_some((organization, token))
         })
+    }
+
+    /// Forgets the notifications that the service would not show any more.
+    pub(crate) fn forget_old_notifications(&mut self) {
+        let now = self.clock.passed();
+        for organization in &mut self.organizations {
+            for subscription in &mut organization.subscriptions {
+                subscription.forget_old(now);
+            }
+        }
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Person {
     pub(crate) name: String,
     pub(crate) email: String,
     pub(crate) rights: Rights,
+    /// Left, or may not do any more what their subscriptions need.
+    pub(crate) is_inactive: bool,
 }
 
 /// What a person may do, apart from what their token's scopes let through (facts 5: the two are separate).
@@ -58,6 +60,7 @@ impl Person {
             name: name.to_owned(),
             email: format!("{local}@{organization}.example"),
             rights,
+            is_inactive: false,
         }
     }
 

@@ -7,6 +7,7 @@
 //! | `lighthouse` | has a public project, so that anonymous requests succeed there (facts 7) |
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -14,12 +15,16 @@ use uuid::Uuid;
 use super::git::Repository;
 use super::people::{Person, Rights, Scope, Token, new_older_token, new_token};
 use super::{Counters, Organization, Project, World};
+use crate::Config;
 use crate::assumptions::Assumptions;
+use crate::clock::Clock;
 use crate::developer::push::{NewCommit, RefChange, RefKind, push};
 use crate::developer::{Refused, Scene};
 use crate::faults::Faults;
 use crate::ids::guid_for;
+use crate::ledger::Ledger;
 use crate::records::Records;
+use crate::schedule::Schedule;
 
 /// The organization that is meant when none is named.
 pub(crate) const MAIN: &str = "tidewater";
@@ -83,9 +88,8 @@ impl TokenValues {
 pub(crate) fn world(
     base: &str,
     tokens: &TokenValues,
-    publish_lag: std::time::Duration,
-    keep: usize,
-    now: Timestamp,
+    config: &Config,
+    clock: &Arc<Clock>,
 ) -> World {
     let mut world = World {
         organizations: vec![
@@ -95,13 +99,19 @@ pub(crate) fn world(
         ],
         assumptions: Assumptions::default(),
         faults: Faults::default(),
-        records: Records::new(keep),
-        outbox: std::collections::VecDeque::new(),
-        publish_lag,
+        records: Records::new(config.keep_records),
+        publish_lag: config.publish_lag,
+        clock: Arc::clone(clock),
+        schedule: Schedule::default(),
+        ledger: Ledger::new(config.keep_records),
+        sending: config.sending.clone(),
+        sent_off: 0,
     };
-    if let Err(refused) = histories(&mut world, now) {
+    if let Err(refused) = histories(&mut world, clock.now()) {
         tracing::error!(%refused, "the default world could not be made");
     }
+    // Nobody subscribed to what the world begins with.
+    world.ledger.clear();
     world
 }
 

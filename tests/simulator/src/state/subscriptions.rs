@@ -2,18 +2,20 @@
 //! It never sends and never judges an answer: the sender and `subscription_state` do.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::assumptions::{Assumption, Assumptions};
+use crate::clock::Moment;
 use crate::events::{Event, EventKind};
 use crate::state::git::full_branch;
 use crate::subscription_state::{Progress, SubscriptionState};
 
-/// How long the service keeps the history of a notification (facts 3.1).
-const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long the service keeps the history of a notification (facts 3.1), in simulated time.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// So many notifications of a subscription are kept at least.
 const KEPT_AT_LEAST: usize = 5000;
@@ -46,11 +48,17 @@ pub(crate) struct Notification {
     pub(crate) id: u32,
     pub(crate) event_id: Uuid,
     pub(crate) body: Value,
+    /// What the subscription's consumer inputs were when it was queued.
+    pub(crate) consumer_inputs: BTreeMap<String, String>,
     pub(crate) status: &'static str,
     pub(crate) result: &'static str,
+    /// Nothing more will come of it, whatever its status reads.
+    pub(crate) is_over: bool,
     pub(crate) progress: Progress,
     pub(crate) attempts: u32,
     pub(crate) queued: Timestamp,
+    /// The same on the simulated time: it is kept for seven days of that.
+    pub(crate) queued_at: Moment,
     pub(crate) dequeued: Option<Timestamp>,
     pub(crate) completed: Option<Timestamp>,
     pub(crate) modified: Timestamp,
@@ -62,16 +70,26 @@ pub(crate) struct Notification {
 }
 
 impl Notification {
-    pub(crate) fn queued(id: u32, event_id: Uuid, body: Value, now: Timestamp) -> Self {
+    /// A notification of this subscription that has not been sent yet.
+    pub(crate) fn queued(
+        id: u32,
+        event_id: Uuid,
+        body: Value,
+        consumer_inputs: &BTreeMap<String, String>,
+        (now, at): (Timestamp, Moment),
+    ) -> Self {
         Self {
             id,
             event_id,
             body,
+            consumer_inputs: consumer_inputs.clone(),
             status: "queued",
             result: "pending",
+            is_over: false,
             progress: Progress::default(),
             attempts: 0,
             queued: now,
+            queued_at: at,
             dequeued: None,
             completed: None,
             modified: now,
@@ -81,11 +99,39 @@ impl Notification {
             duration_seconds: None,
         }
     }
+
+    /// It ended, or an attempt at it did.
+    pub(crate) fn complete(&mut self, result: &'static str, is_over: bool, now: Timestamp) {
+        self.status = "completed";
+        self.result = result;
+        self.is_over = is_over;
+        self.completed = Some(now);
+        self.modified = now;
+    }
+
+    /// It waits for its next attempt.
+    pub(crate) fn wait(&mut self, now: Timestamp) {
+        self.status = "queued";
+        self.result = "pending";
+        self.completed = None;
+        self.modified = now;
+    }
+
+    /// It will not be sent any more: why is said where no attempt has said it already.
+    pub(crate) fn give_up(&mut self, why: &str, now: Timestamp) {
+        self.error.get_or_insert_with(|| why.to_owned());
+        self.complete("failed", true, now);
+    }
 }
 
 impl Subscription {
     pub(crate) fn url(&self) -> &str {
         self.consumer_input("url").unwrap_or_default()
+    }
+
+    /// Who it stops with when they become inactive: the person who made it (facts 5).
+    pub(crate) fn belongs_to(&self, person: Uuid) -> bool {
+        self.created.0 == person
     }
 
     pub(crate) fn consumer_input(&self, name: &str) -> Option<&str> {
@@ -109,16 +155,16 @@ impl Subscription {
         self.notifications.iter_mut().rev().find(|it| it.id == id)
     }
 
-    /// Forgets what the service would no longer show, and what a flood would fill the memory with.
-    pub(crate) fn forget_old(&mut self, now: Timestamp) {
-        let is_old = |it: &Notification| now.duration_since(it.queued) >= KEPT;
-        if self.notifications.first().is_some_and(is_old) {
+    /// Forgets what the service would no longer show, and what a flood would fill the memory with. What is not over stays.
+    pub(crate) fn forget_old(&mut self, now: Moment) {
+        let is_old = |it: &Notification| it.is_over && now.saturating_sub(it.queued_at) >= KEPT;
+        if self.notifications.iter().any(is_old) {
             self.notifications.retain(|it| !is_old(it));
         }
         if self.notifications.len() > 2 * KEPT_AT_LEAST {
             let first = self.next_notification.saturating_sub(KEPT_AT_LEAST as u32);
             self.notifications
-                .retain(|it| it.id >= first || it.completed.is_none());
+                .retain(|it| it.id >= first || !it.is_over);
         }
     }
 

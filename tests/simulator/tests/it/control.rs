@@ -118,7 +118,7 @@ async fn a_token_expires_and_a_reset_restores_the_world() {
             .status(),
         401
     );
-    harness.assume("forcedIsMarked", false).await;
+    harness.assume("forcedIsMarked", false);
     harness.try_control(Method::POST, "/reset", json!({})).await;
     assert_eq!(
         harness.get(PROJECTS).await["count"],
@@ -170,7 +170,12 @@ async fn bad_input_is_said_to_be_bad() {
             json!({ "kind": "gremlin" }),
             400,
         ),
-        (Method::PUT, "/clock".to_owned(), json!({ "scale": 0 }), 400),
+        (
+            Method::PUT,
+            "/clock".to_owned(),
+            json!({ "scale": -1 }),
+            400,
+        ),
         (
             Method::PUT,
             "/assumptions/nothing".to_owned(),

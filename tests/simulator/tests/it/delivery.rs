@@ -101,8 +101,11 @@ async fn an_enduring_failure_means_probation_in_which_new_events_are_lost() {
     let lost = harness
         .push(json!({ "branch": "main", "files": { "a": "2" } }))
         .await;
-    assert_eq!(lost["events"][0]["lostTo"], json!([id]));
-    harness.assume("probationLosesEvents", false).await;
+    assert_eq!(
+        lost["events"][0]["lostTo"],
+        json!([{ "subscriptionId": id, "status": "onProbation" }])
+    );
+    harness.assume("probationLosesEvents", false);
     harness
         .push(json!({ "branch": "main", "files": { "a": "3" } }))
         .await;
@@ -176,7 +179,7 @@ async fn what_a_put_with_asterisks_stores_is_a_switch() {
     let path = format!("/_apis/hooks/subscriptions/{id}?api-version=7.1");
     let read: Value = harness.get(&path).await;
     for (keeps, header) in [(true, BASIC), (false, "Basic OioqKioqKioq")] {
-        harness.assume("putKeepsMaskedPassword", keeps).await;
+        harness.assume("putKeepsMaskedPassword", keeps);
         let response = harness
             .rest("good", Method::PUT, &path, Some(read.clone()))
             .await;

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use simulator::{Config, Running, Simulator};
+use simulator::{Config, NotificationResult, Running, Simulator};
 
 /// What the receiver got.
 #[derive(Clone, Debug)]
@@ -36,10 +36,23 @@ pub(crate) struct Harness {
 impl Harness {
     /// Waits pass a thousand times as fast, so that retries take milliseconds.
     pub(crate) async fn start() -> Self {
-        let config = Config {
+        Self::start_with(Config {
             time_scale: 1000.0,
             ..Config::default()
-        };
+        })
+        .await
+    }
+
+    /// The clock stands still: nothing is retried before a test says that it is time.
+    pub(crate) async fn start_still() -> Self {
+        Self::start_with(Config {
+            time_scale: 0.0,
+            ..Config::default()
+        })
+        .await
+    }
+
+    pub(crate) async fn start_with(config: Config) -> Self {
         let mailbox = Arc::new(Mutex::new(Mailbox::default()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let hook_url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -59,6 +72,7 @@ impl Harness {
         }
     }
 
+    /// What the receiver answers next; 0 is no answer ever.
     pub(crate) fn answer_with(&self, statuses: &[u16]) {
         self.mailbox.lock().unwrap().answers.extend(statuses);
     }
@@ -134,12 +148,61 @@ impl Harness {
         (status, response.json().await.unwrap_or(Value::Null))
     }
 
-    pub(crate) async fn assume(&self, name: &str, holds: bool) {
-        let path = format!("/assumptions/{name}");
-        let (status, answer) = self
-            .try_control(Method::PUT, &path, json!({ "holds": holds }))
+    pub(crate) fn assume(&self, name: &str, holds: bool) {
+        self.simulator.assume(name, holds).unwrap();
+    }
+
+    /// Lets simulated time pass, and sends what has become due.
+    pub(crate) async fn pass(&self, seconds: f64) {
+        self.simulator.advance(Duration::from_secs_f64(seconds));
+        self.settle().await;
+    }
+
+    /// One subscription to pushes to Harbor, as a person makes it at the portal.
+    pub(crate) async fn subscribe_to_pushes(&self) -> String {
+        let form = json!({ "project": "Harbor", "eventType": "git.push", "url": self.hook_url, "password": "open-sesame" });
+        let made = self.control(Method::POST, "/subscriptions", form).await;
+        made["subscriptions"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A push to main, with what control says of its event.
+    pub(crate) async fn push_file(&self, name: &str) -> Value {
+        let pushed = self
+            .push(json!({ "branch": "main", "files": { name: "#" } }))
             .await;
-        assert_eq!(status, 200, "{answer}");
+        self.settle().await;
+        pushed["events"][0].clone()
+    }
+
+    /// The status of the only subscription.
+    pub(crate) fn status(&self) -> &'static str {
+        self.simulator.subscriptions()[0].status
+    }
+
+    /// A person gives a subscription a status.
+    pub(crate) async fn set_status(&self, id: &str, status: &str) {
+        let path = format!("/subscriptions/{id}");
+        self.control(Method::PATCH, &path, json!({ "status": status }))
+            .await;
+    }
+
+    /// What is written back by REST of a subscription that was read: the same, with another status.
+    pub(crate) async fn put_status(&self, kind: &str, id: &str, status: &str) -> Value {
+        let path = format!("/_apis/hooks/subscriptions/{id}?api-version=7.1");
+        let mut read = self.get(&path).await;
+        read["status"] = json!(status);
+        let response = self.rest(kind, Method::PUT, &path, Some(read)).await;
+        assert_eq!(response.status(), 200);
+        response.json().await.unwrap()
+    }
+
+    /// How the notifications of each event ended, in the order of events.
+    pub(crate) fn results(&self) -> Vec<Vec<NotificationResult>> {
+        let events = self.simulator.events();
+        let results = events
+            .iter()
+            .map(|event| event.notifications.iter().map(|it| it.result).collect());
+        results.collect()
     }
 
     /// All five subscriptions of the project Harbor, as a person makes them at the portal.
@@ -201,9 +264,14 @@ async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
-    let mut mailbox = mailbox.lock().unwrap();
-    let body = serde_json::from_slice(&body).unwrap();
-    mailbox.received.push(Received { headers, body });
-    let answer = mailbox.answers.pop_front().unwrap_or(200);
+    let answer = {
+        let mut mailbox = mailbox.lock().unwrap();
+        let body = serde_json::from_slice(&body).unwrap();
+        mailbox.received.push(Received { headers, body });
+        mailbox.answers.pop_front().unwrap_or(200)
+    };
+    if answer == 0 {
+        std::future::pending::<()>().await;
+    }
     StatusCode::from_u16(answer).unwrap()
 }

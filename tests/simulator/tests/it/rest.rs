@@ -76,7 +76,7 @@ async fn an_unknown_token_is_turned_away_cleanly_only_when_asked_to() {
         .unwrap();
     assert_eq!(clean.status(), 401);
     assert!(clean.text().await.unwrap().contains("TF400813"));
-    harness.assume("invalidTokenGetsSignInPage", false).await;
+    harness.assume("invalidTokenGetsSignInPage", false);
     assert_eq!(
         harness
             .rest("unknown", Method::GET, PROJECTS, None)
@@ -320,7 +320,7 @@ async fn statuses_are_added_to_commits_and_iterations() {
             "stackhook"
         );
     }
-    harness.assume("policyNeedsIteration", true).await;
+    harness.assume("policyNeedsIteration", true);
     let refused = harness
         .rest("good", Method::POST, &whole, Some(status))
         .await;
@@ -378,7 +378,7 @@ async fn a_subscription_that_the_service_would_not_take_is_refused() {
             .contains("needs the following permission(s)")
     );
     assert_eq!(post("readOnly", good.clone()).await.0, 200);
-    harness.assume("codeReadMakesHooks", false).await;
+    harness.assume("codeReadMakesHooks", false);
     assert_eq!(post("readOnly", good).await.0, 401);
 }
 

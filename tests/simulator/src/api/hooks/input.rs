@@ -222,7 +222,7 @@ fn check_url(url: &str) -> Result<(), Reply> {
     }
 }
 
-fn check_credential(name: &str, value: Option<&str>) -> Result<(), Reply> {
+pub(crate) fn check_credential(name: &str, value: Option<&str>) -> Result<(), Reply> {
     let Some(value) = value else {
         return Ok(());
     };

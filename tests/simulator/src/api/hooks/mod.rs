@@ -1,6 +1,7 @@
 //! Service hook subscriptions, their notifications, and test notifications (facts 5, 6.1).
 
 pub(crate) mod input;
+mod notifications;
 mod queries;
 pub(crate) mod test_sends;
 pub(crate) mod views;
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, Call, Handled, USUAL_PAGE};
+use super::{Answer, Call, Handled};
 use crate::assumptions::{Assumption, Assumptions};
 use crate::events::EventKind;
 use crate::reply::Reply;
@@ -20,7 +21,7 @@ use crate::state::{Organization, World};
 use crate::subscription_state::{Status, SubscriptionState};
 use input::{Input, refused};
 use queries::{list, query};
-use views::{notification_view, view};
+use views::view;
 
 pub(crate) fn answer(
     world: &mut World,
@@ -29,11 +30,13 @@ pub(crate) fn answer(
 ) -> Result<Handled, Reply> {
     let method = &call.request.method;
     // vso.code holds vso.hooks_write (facts 6.2); not everybody is sure of that.
-    let writes = !call.is_get() && resource != ["subscriptionsquery"];
+    let only_asks = matches!(resource, ["subscriptionsquery" | "notificationsquery"]);
+    let writes = !call.is_get() && !only_asks;
     if writes && !world.assumptions.hold(Assumption::CodeReadMakesHooks) {
         call.caller.needs_code_write()?;
     }
     let person = call.caller.needs_code()?;
+    world.forget_old_notifications();
     let reply = match (method, resource) {
         (&Method::POST, ["testnotifications"]) => {
             return test_sends::test(world, call).map(|it| Handled::Test(Box::new(it)));
@@ -45,6 +48,9 @@ pub(crate) fn answer(
             create(organization, person, &body, call.now).map(Reply::ok)
         }
         (&Method::POST, ["subscriptionsquery"]) => query(call.organization(world)?, body(call)?),
+        (&Method::POST, ["notificationsquery"]) => {
+            notifications::query(call.organization(world)?, body(call)?)
+        }
         (_, ["subscriptions", id, rest @ ..]) => one(world, call, person, id, rest),
         _ => Err(call.no_such_route()),
     };
@@ -62,32 +68,27 @@ fn one(world: &mut World, call: &Call<'_>, person: &Person, id: &str, rest: &[&s
     let assumptions = world.assumptions.clone();
     let organization = call.organization_mut(world)?;
     let found = organization
-        .subscription_mut(id)
+        .subscription(id)
         .ok_or_else(|| missing(&id.to_string()))?;
-    found.forget_old(call.now);
     match (&call.request.method, rest) {
         (&Method::GET, []) => {}
         (&Method::PUT, []) => {
-            let body = body(call)?;
+            let (body, before) = (body(call)?, found.state);
             put(organization, person, id, &body, &assumptions, call.now)?;
+            world.follow_up(&call.organization, id, before, call.now);
         }
         (&Method::DELETE, []) => {
             may_edit(person, organization, id)?;
-            organization.subscriptions.retain(|it| it.id != id);
+            world.delete_subscription(&call.organization, id);
             return Ok(Reply::empty(204));
         }
-        (&Method::GET, ["notifications"]) => return notifications(organization, call, id),
+        (&Method::GET, ["notifications"]) => return notifications::list(found, call),
         (&Method::GET, ["notifications", number]) => {
-            let number = super::number(number)?;
-            let subscription = organization
-                .subscription(id)
-                .ok_or_else(|| missing(&id.to_string()))?;
-            let found = subscription.notification(number);
-            let found = found.ok_or_else(|| missing_notification(number))?;
-            return Ok(Reply::ok(notification_view(subscription, found, true)));
+            return notifications::one(found, super::number(number)?);
         }
         _ => return Err(call.no_such_route()),
     }
+    let organization = call.organization(world)?;
     let found = organization
         .subscription(id)
         .ok_or_else(|| missing(&id.to_string()))?;
@@ -97,13 +98,6 @@ fn one(world: &mut World, call: &Call<'_>, person: &Person, id: &str, rest: &[&s
 pub(super) fn missing(id: &str) -> Reply {
     let message = format!("The subscription {id} could not be found.");
     Reply::error(404, "SubscriptionNotFoundException", &message)
-}
-
-fn missing_notification(number: u32) -> Reply {
-    let message = format!(
-        "The notification {number} could not be found. Notifications are kept for seven days."
-    );
-    Reply::error(404, "NotificationNotFoundException", &message)
 }
 
 /// Makes a subscription, by REST or by a person at the portal: both go through the same checks.
@@ -130,7 +124,7 @@ pub(super) fn subscription(id: Uuid, input: Input, by: Uuid, now: Timestamp) -> 
     let tfs_id = Uuid::new_v4();
     let mut state = SubscriptionState::new();
     if input.status == Some(Status::DisabledByUser) {
-        state.status = Status::DisabledByUser;
+        state.become_status(Status::DisabledByUser);
     }
     let mut subscription = Subscription {
         id,
@@ -207,6 +201,7 @@ fn put(
     set_status(
         subscription,
         input.status.unwrap_or(Status::Enabled),
+        person.id,
         assumptions,
     );
     subscription.event = input.event;
@@ -218,37 +213,24 @@ fn put(
     Ok(())
 }
 
-fn set_status(subscription: &mut Subscription, wanted: Status, assumptions: &Assumptions) {
-    let state = &mut subscription.state;
-    match (state.status, wanted) {
-        (Status::OnProbation, Status::Enabled)
-            if !assumptions.hold(Assumption::PutEndsProbation) => {}
-        (_, Status::Enabled | Status::DisabledByUser) => state.status = wanted,
+fn set_status(
+    subscription: &mut Subscription,
+    wanted: Status,
+    person: Uuid,
+    assumptions: &Assumptions,
+) {
+    let stays = match (subscription.state.status, wanted) {
+        (Status::OnProbation, Status::Enabled) => !assumptions.hold(Assumption::PutEndsProbation),
+        (Status::DisabledByInactiveIdentity, Status::Enabled) => {
+            !subscription.belongs_to(person) && !assumptions.hold(Assumption::PutEndsInactivity)
+        }
+        (_, Status::Enabled | Status::DisabledByUser) => false,
         // The other states are the service's to give: a record that is read and written back keeps its own.
-        _ => {}
-    }
-}
-
-fn notifications(organization: &Organization, call: &Call<'_>, id: Uuid) -> Answer {
-    let subscription = organization
-        .subscription(id)
-        .ok_or_else(|| missing(&id.to_string()))?;
-    let request = call.request;
-    let is = |name: &str, value: &str| {
-        request
-            .query(name)
-            .is_none_or(|it| it.eq_ignore_ascii_case(value))
+        _ => true,
     };
-    let top = request.number("maxResults")?.unwrap_or(USUAL_PAGE);
-    let found = subscription
-        .notifications
-        .iter()
-        .rev()
-        .filter(|it| is("status", it.status) && is("result", it.result))
-        .take(top)
-        .map(|it| notification_view(subscription, it, false))
-        .collect();
-    Ok(Reply::ok(crate::views::list(found)))
+    if !stays {
+        subscription.state.become_status(wanted);
+    }
 }
 
 /// The body a person's choices at the portal come down to; each event with the version that carries the most (facts 4.1).

@@ -10,6 +10,7 @@ use super::input::{self, refused};
 use super::views::notification_view;
 use super::{Call, body, may_edit_project, missing, subscription};
 use crate::assumptions::Assumptions;
+use crate::clock::Moment;
 use crate::events::{self, sample};
 use crate::reply::Reply;
 use crate::shared::Shared;
@@ -49,7 +50,7 @@ impl TestSend {
         id: Uuid,
         now: Timestamp,
     ) -> Option<Self> {
-        let assumptions = world.assumptions.clone();
+        let (assumptions, at) = (world.assumptions.clone(), world.clock.passed());
         let organization = world.organization_mut(organization)?;
         let saved = organization.subscription_mut(id)?;
         let number = take(&mut saved.next_notification);
@@ -59,7 +60,7 @@ impl TestSend {
             subscription,
             number,
             &assumptions,
-            now,
+            (now, at),
         ))
     }
 
@@ -71,7 +72,7 @@ impl TestSend {
         person: &Person,
         now: Timestamp,
     ) -> Result<Self, Reply> {
-        let assumptions = world.assumptions.clone();
+        let (assumptions, at) = (world.assumptions.clone(), world.clock.passed());
         let organization = world
             .organization_mut(organization)
             .ok_or_else(|| refused("There is no such organization."))?;
@@ -83,7 +84,7 @@ impl TestSend {
             subscription,
             number,
             &assumptions,
-            now,
+            (now, at),
         ))
     }
 
@@ -92,9 +93,9 @@ impl TestSend {
         subscription: Subscription,
         number: u32,
         assumptions: &Assumptions,
-        now: Timestamp,
+        now: (Timestamp, Moment),
     ) -> Self {
-        let event = sample::event(subscription.event, now);
+        let event = sample::event(subscription.event, now.0);
         let body = events::body(
             &event,
             &subscription,
@@ -104,7 +105,13 @@ impl TestSend {
         );
         Self {
             organization: organization.to_owned(),
-            notification: Notification::queued(number, event.id, body, now),
+            notification: Notification::queued(
+                number,
+                event.id,
+                body,
+                &subscription.consumer_inputs,
+                now,
+            ),
             subscription,
         }
     }

@@ -105,7 +105,8 @@ pub(crate) fn notification_view(
         "requestAttempts": it.attempts,
         "queuedDate": stamp(it.queued),
         "dequeuedDate": it.dequeued.map(stamp),
-        "processedDate": it.completed.map(stamp),
+        // Just before the request is sent, says the document.
+        "processedDate": it.dequeued.map(stamp),
         "completedDate": it.completed.map(stamp),
         "requestDuration": it.duration_seconds,
         "errorMessage": it.error,
@@ -118,7 +119,8 @@ pub(crate) fn notification_view(
     json!({
         "id": it.id,
         "subscriptionId": subscription.id,
-        "subscriberId": Uuid::nil(),
+        // The last who touched the subscription, or who tests one that is not saved.
+        "subscriberId": subscription.modified.0,
         "eventId": it.event_id,
         "status": it.status,
         "result": it.result,

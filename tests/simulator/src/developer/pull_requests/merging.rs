@@ -8,7 +8,7 @@ use super::{Change, STATUS_UPDATE, find, find_mut, tell, tell_merge};
 use crate::developer::push::{record, sign};
 use crate::developer::{Refused, Scene, bad, not_found};
 use crate::ids::ZERO;
-use crate::publish::Published;
+use crate::ledger::PublishedEvent;
 use crate::state::git::{self, Commit, RefUpdate, short};
 use crate::state::people::Person;
 use crate::state::pull_requests::{Completion, Iteration, PullRequest, PullRequestStatus};
@@ -21,7 +21,7 @@ pub(super) fn complete(
     id: u32,
     by: &Person,
     change: &Change,
-) -> Result<Vec<Published>, Refused> {
+) -> Result<Vec<PublishedEvent>, Refused> {
     attempt_merge(scene, id)?;
     let it = find(scene, id)?.clone();
     let Some(trial) = &it.merge.commit else {
@@ -98,7 +98,7 @@ fn move_ref(
     name: &str,
     new: Option<&str>,
     commits: Vec<String>,
-) -> Result<Vec<Published>, Refused> {
+) -> Result<Vec<PublishedEvent>, Refused> {
     let refs = &mut scene
         .organization_mut()?
         .repository_mut(repository)

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Done, Refused, Scene, bad, not_found};
 use crate::assumptions::Assumption;
 use crate::events::pull_request::{self as rendered, Update};
-use crate::publish::Published;
+use crate::ledger::PublishedEvent;
 use crate::state::git::{full_branch, short};
 use crate::state::people::Person;
 use crate::state::pull_requests::{PullRequest, PullRequestStatus, Reviewer};
@@ -52,7 +52,7 @@ pub(crate) fn source_pushed(
     by: &Person,
     push: u32,
     forced: bool,
-) -> Result<Vec<Published>, Refused> {
+) -> Result<Vec<PublishedEvent>, Refused> {
     attempt_merge(scene, id)?;
     let reason = if forced { "forcePush" } else { "push" };
     add_iteration(scene, id, by.id, reason, Some(push), None)?;
@@ -89,7 +89,7 @@ fn change_texts(
     id: u32,
     by: &Person,
     change: &Change,
-) -> Result<Vec<Published>, Refused> {
+) -> Result<Vec<PublishedEvent>, Refused> {
     let mut events = Vec::new();
     if let Some(title) = &change.title {
         find_mut(scene, id)?.title.clone_from(title);
@@ -116,7 +116,7 @@ fn change_merge(
     id: u32,
     by: &Person,
     change: &Change,
-) -> Result<Vec<Published>, Refused> {
+) -> Result<Vec<PublishedEvent>, Refused> {
     let mut events = Vec::new();
     if let Some(target) = &change.target {
         events.extend(retarget(scene, id, by, &full_branch(target))?);
@@ -143,7 +143,7 @@ fn change_people(
     id: u32,
     by: &Person,
     change: &Change,
-) -> Result<Vec<Published>, Refused> {
+) -> Result<Vec<PublishedEvent>, Refused> {
     let mut events = Vec::new();
     if let Some(names) = &change.reviewers {
         let found = reviewers(scene, names, &find(scene, id)?.reviewers)?;
@@ -178,7 +178,7 @@ fn retarget(
     id: u32,
     by: &Person,
     target: &str,
-) -> Result<Vec<Published>, Refused> {
+) -> Result<Vec<PublishedEvent>, Refused> {
     let pull_request = find(scene, id)?;
     let (repository, old) = (pull_request.repository, pull_request.target.clone());
     if scene.repository(repository)?.head(target).is_none() {
@@ -212,7 +212,7 @@ fn cast_vote(
     id: u32,
     by: &Person,
     vote: i32,
-) -> Result<Vec<Published>, Refused> {
+) -> Result<Vec<PublishedEvent>, Refused> {
     let says = match vote {
         10 => "approved",
         5 => "has approved and left suggestions on",
@@ -239,7 +239,7 @@ fn set_status(
     by: &Person,
     status: &str,
     change: &Change,
-) -> Result<Vec<Published>, Refused> {
+) -> Result<Vec<PublishedEvent>, Refused> {
     let now = scene.now;
     let current = find(scene, id)?.status;
     match (current, status.to_lowercase().as_str()) {
@@ -274,7 +274,7 @@ fn tell(
     says: &str,
     then: &str,
     notification_type: Option<&'static str>,
-) -> Result<Vec<Published>, Refused> {
+) -> Result<Vec<PublishedEvent>, Refused> {
     let update = Update {
         says: says.to_owned(),
         then: then.to_owned(),
@@ -290,7 +290,7 @@ fn tell(
     Ok(event.iter().map(|it| scene.publish(it)).collect())
 }
 
-fn tell_merge(scene: &mut Scene<'_>, id: u32, by: Uuid) -> Result<Vec<Published>, Refused> {
+fn tell_merge(scene: &mut Scene<'_>, id: u32, by: Uuid) -> Result<Vec<PublishedEvent>, Refused> {
     let event = rendered::merged(
         scene.organization()?,
         find(scene, id)?,
@@ -300,7 +300,7 @@ fn tell_merge(scene: &mut Scene<'_>, id: u32, by: Uuid) -> Result<Vec<Published>
     Ok(event.iter().map(|it| scene.publish(it)).collect())
 }
 
-fn done(scene: &Scene<'_>, id: u32, events: Vec<Published>) -> Result<Done, Refused> {
+fn done(scene: &Scene<'_>, id: u32, events: Vec<PublishedEvent>) -> Result<Done, Refused> {
     let result =
         json!({ "pullRequest": views::pull_request(scene.organization()?, find(scene, id)?) });
     Ok(Done { result, events })

@@ -7,7 +7,7 @@ use super::merging::{add_iteration, attempt_merge};
 use super::{done, find, tell_merge};
 use crate::developer::{Done, Refused, Scene, bad, not_found};
 use crate::events::pull_request as rendered;
-use crate::publish::Published;
+use crate::ledger::PublishedEvent;
 use crate::state::git::{self, full_branch, short};
 use crate::state::people::Person;
 use crate::state::pull_requests::{Merge, PullRequest, PullRequestStatus, Reviewer};
@@ -53,7 +53,7 @@ pub(crate) fn create(
         find(scene, id)?,
         scene.created_date(),
     );
-    let mut events: Vec<Published> = created.iter().map(|it| scene.publish(it)).collect();
+    let mut events: Vec<PublishedEvent> = created.iter().map(|it| scene.publish(it)).collect();
     events.extend(tell_merge(scene, id, by.id)?);
     done(scene, id, events)
 }
