@@ -400,14 +400,14 @@ async fn unlinking_stores_unlinked_is_gone_and_a_stranger_learns_of_neither() ->
     let bed = Bed::new()?;
     let linked = bed.linked().await?;
     let store = bed.store().await;
-    store.begin_unlink(&linked.name, now()).await?;
+    store.begin_unlink(&linked.name, "one", now()).await?;
     let event = new_event("ado/git.push.json").to_string();
     assert_eq!(
         post(&bed.webhook().await, &linked, event.clone()).await,
         200,
         "being unlinked"
     );
-    store.finish_unlink(&linked.name, now()).await?;
+    store.finish_unlink(&linked.name, "one", now()).await?;
     let app = bed.webhook().await;
     assert_eq!(post(&app, &linked, event).await, 410, "unlinked");
     let wrong = with_password(linked.name.as_str(), "wrong", "{}");

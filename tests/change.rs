@@ -191,7 +191,7 @@ async fn what_cannot_be_changed_is_refused_by_name() -> Result<()> {
     // Neither while it is being unlinked, nor when it is.
     bed.store()
         .await
-        .begin_unlink(&linked.name, crate::support::now())
+        .begin_unlink(&linked.name, "one", crate::support::now())
         .await?;
     let wanted = json!({ "description": "x", "personalAccessToken": azure_devops.token("older") });
     let (status, body) = patch(&setup, &linked, &wanted).await?;

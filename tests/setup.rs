@@ -411,8 +411,8 @@ async fn the_list_is_paged_and_a_forged_page_token_is_400() -> Result<()> {
     let store = bed.store().await;
     for _ in 0..3 {
         let gone = bed.linked().await?;
-        store.begin_unlink(&gone.name, now()).await?;
-        store.finish_unlink(&gone.name, now()).await?;
+        store.begin_unlink(&gone.name, "one", now()).await?;
+        store.finish_unlink(&gone.name, "one", now()).await?;
     }
     let (mut names, mut token) = (Vec::new(), String::new());
     loop {

@@ -145,7 +145,7 @@ async fn a_name_that_is_being_unlinked_cannot_be_set_up_and_one_being_set_up_can
     let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
     let linked = bed.linked().await?;
     let store = bed.store().await;
-    store.begin_unlink(&linked.name, now()).await?;
+    store.begin_unlink(&linked.name, "one", now()).await?;
     let wanted = json!({ "name": linked.name, "organizationUrl": azure_devops.organization_url(), "personalAccessToken": azure_devops.token("good") });
     let (status, body) = parts(
         &bed.setup(&azure_devops)

@@ -138,6 +138,13 @@ async fn subscriptions(asker: &Asker, receiver: &str, messages: &str) -> Result<
         found["results"].as_array().is_some_and(|it| !it.is_empty()),
         "the query finds nothing"
     );
+    for details in [true, false] {
+        let query = json!({ "subscriptionIds": [id], "includeDetails": details, "maxResults": 5 });
+        let found = asker
+            .ask(Method::POST, "/_apis/hooks/notificationsquery", query)
+            .await?;
+        ensure!(!found["results"].is_null(), "the query has no results");
+    }
     // The Test button, of the saved one and before saving.
     let test = "/_apis/hooks/testnotifications";
     asker

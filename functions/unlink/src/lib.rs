@@ -96,9 +96,10 @@ impl App {
 
     /// `DELETE /integrations/{name}`: does it, or goes on with it.
     async fn unlink(&self, name: &IntegrationName, now: Timestamp) -> Answer {
+        let nonce = uuid::Uuid::new_v4().to_string();
         let integration = match self
             .store
-            .begin_unlink(name, now)
+            .begin_unlink(name, &nonce, now)
             .await
             .map_err(Problem::ours)?
         {
@@ -117,7 +118,7 @@ impl App {
             .map_err(Problem::ours)?;
         let finished = self
             .store
-            .finish_unlink(name, now)
+            .finish_unlink(name, &nonce, now)
             .await
             .map_err(Problem::ours)?;
         if finished == Finished::SetUpAgain {

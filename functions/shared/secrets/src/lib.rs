@@ -205,8 +205,13 @@ impl Secrets {
             Err(error) => return Err(unavailable("write a secret", error)),
             Ok(()) => return Ok(()),
         }
-        let restored = self.client.restore_secret().secret_id(secret).send().await;
-        restored.map_err(|error| unavailable("restore a secret", error))?;
+        match self.client.restore_secret().secret_id(secret).send().await {
+            // The answer to an earlier try was lost: it is not scheduled for deletion any more.
+            Err(error) if code(&error) == Some("InvalidRequestException") => {}
+            restored => {
+                restored.map_err(|error| unavailable("restore a secret", error))?;
+            }
+        }
         self.write(secret, value)
             .await
             .map_err(|error| unavailable("write a secret", error))

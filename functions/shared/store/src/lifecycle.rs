@@ -33,9 +33,9 @@ const IS_RELEASABLE: &str = "claim = :claim AND attribute_exists(claimed_until)"
 const IS_CLAIMED: &str = "claim = :claim";
 const IS_CLAIMED_AND_PENDING: &str = "claim = :claim AND #status = :pending";
 const MAY_UNLINK: &str = "#status = :unlinking OR (#status = :active AND (attribute_not_exists(claimed_until) OR claimed_until < :now)) OR (#status IN (:pending, :unlinked) AND claimed_until < :now)";
-const UNLINK_IT: &str = "SET #status = :unlinking, updated_at = :now, removing_until = :until REMOVE claim, claimed_until, expires, rotating ADD unlinkers :one";
+const UNLINK_IT: &str = "SET #status = :unlinking, updated_at = :now, removing_until = :until REMOVE claim, claimed_until, expires, rotating ADD unlinkers :me";
 const IS_UNLINKING: &str = "#status = :unlinking";
-const IS_UNLINKED_BY_ONE: &str = "#status = :unlinking AND unlinkers = :one";
+const IS_UNLINKED_BY_ONE: &str = "#status = :unlinking AND unlinkers = :me";
 const BURY_IT: &str = "SET #status = :unlinked, updated_at = :now, expires = :expires REMOVE unlinkers, description, labels, token_expires_on, connected_as, checked_at, connection_failure";
 
 /// A claim on a name while it is being set up.
@@ -221,7 +221,7 @@ impl Store {
         }
     }
 
-    /// Begins to unlink, or goes on with it.
+    /// Begins to unlink, or goes on with it; `nonce` tells this call from every other.
     ///
     /// # Errors
     ///
@@ -229,6 +229,7 @@ impl Store {
     pub async fn begin_unlink(
         &self,
         name: &IntegrationName,
+        nonce: &str,
         now: Timestamp,
     ) -> Result<Begun, StoreError> {
         let update = self
@@ -239,7 +240,7 @@ impl Store {
             .expression_attribute_values(":unlinked", status(Status::Unlinked))
             .expression_attribute_values(":now", moment(now))
             .expression_attribute_values(":until", moment(now + REMOVING))
-            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":me", only(nonce))
             .return_values(ReturnValue::AllNew);
         let item = match update.send().await {
             Ok(answer) => answer.attributes.unwrap_or_default(),
@@ -272,6 +273,7 @@ impl Store {
     pub async fn finish_unlink(
         &self,
         name: &IntegrationName,
+        nonce: &str,
         now: Timestamp,
     ) -> Result<Finished, StoreError> {
         let alone = self
@@ -280,7 +282,7 @@ impl Store {
                 &format!("{BURY_IT}, removing_until"),
                 IS_UNLINKED_BY_ONE,
             )
-            .expression_attribute_values(":one", number(1));
+            .expression_attribute_values(":me", only(nonce));
         let among_others = self.update(name, BURY_IT, IS_UNLINKING);
         let mut in_the_way = Item::new();
         for update in [alone, among_others] {
@@ -326,9 +328,10 @@ pub(crate) fn existing(
 
 /// When a tombstone made now is gone, as DynamoDB's time to live reads it.
 fn end_of_tombstone(now: Timestamp) -> AttributeValue {
-    number((now + TOMBSTONE).as_second())
+    AttributeValue::N((now + TOMBSTONE).as_second().to_string())
 }
 
-fn number(number: i64) -> AttributeValue {
-    AttributeValue::N(number.to_string())
+/// The set of those who unlink, with one in it.
+fn only(nonce: &str) -> AttributeValue {
+    AttributeValue::Ss(vec![nonce.to_owned()])
 }
