@@ -1,6 +1,11 @@
 //! What tests share: the functions in process on the stack's own tables and secrets, with names of their own, so that tests
 //! can run at the same time.
 
+pub(crate) mod answer;
+pub(crate) mod api_faults;
+pub(crate) mod fleet;
+mod function_url;
+mod runtime_api;
 pub(crate) mod tap;
 
 use std::time::{Duration, Instant};
@@ -19,6 +24,9 @@ use serde_json::Value;
 use simulator::{Config as SimulatorConfig, Running, Simulator};
 use store::{Claim, Store, Tables};
 
+pub(crate) use fleet::{Fleet, FleetOptions};
+pub(crate) use function_url::url_event;
+pub(crate) use runtime_api::Outcome;
 pub(crate) use tap::{Fate, Tap};
 
 /// How long a warm instance goes on with what it has read, in tests that do not wait for it.
@@ -243,13 +251,18 @@ pub(crate) async fn post(
 
 /// A delivery for any name with any password.
 pub(crate) fn with_password(name: &str, password: &str, body: impl Into<Vec<u8>>) -> Request {
-    let authorization = format!("Basic {}", STANDARD.encode(format!(":{password}")));
+    let authorization = basic(password);
     request(
         "POST",
         &format!("/{name}"),
         &[("authorization", &authorization)],
         Body::Binary(body.into()),
     )
+}
+
+/// What Azure DevOps authenticates with: the password, and no user.
+pub(crate) fn basic(password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!(":{password}")))
 }
 
 /// Any request.
