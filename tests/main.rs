@@ -4,6 +4,7 @@
 mod answers;
 mod corpus;
 mod delivery_log;
+mod faults;
 mod journey;
 mod samples;
 mod secrecy;
