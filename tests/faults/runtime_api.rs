@@ -40,6 +40,14 @@ async fn r5_a_next_that_fails_ends_the_process_and_a_new_one_serves() -> Result<
         assert_eq!(fleet.instances_started(), 2, "{fault:?}");
         assert_eq!(stored(&bed, &linked).await?, 2, "{fault:?}");
         assert_eq!(tap.count("PutItem"), 2, "{fault:?}");
+        // It says where it ended, in the log's own form.
+        let log = fleet.end().await?;
+        let lines = log.iter().map(|line| serde_json::from_str(line));
+        let lines: Vec<serde_json::Value> = lines.collect::<Result<_, _>>()?;
+        let panics = lines.iter().filter(|line| {
+            line["fields"]["message"] == "a panic" && line["fields"]["at"].is_string()
+        });
+        assert_eq!(panics.count(), 1, "{fault:?}: {log:?}");
     }
     Ok(())
 }
@@ -122,9 +130,9 @@ fn the_harness_gives_a_process_the_time_and_memory_that_infra_gives_the_function
         let line = webhook.lines().find(|line| line.trim().starts_with(name));
         line.and_then(|line| line.split('=').nth(1)?.trim().parse::<u64>().ok())
     };
-    let timeout = crate::support::fleet::TIMEOUT.as_secs();
+    let timeout = crate::support::program::TIMEOUT.as_secs();
     assert_eq!(setting("timeout"), Some(timeout));
-    let memory = crate::support::fleet::MEMORY;
+    let memory = crate::support::program::MEMORY;
     assert_eq!(setting("memory"), Some(u64::from(memory)));
     Ok(())
 }

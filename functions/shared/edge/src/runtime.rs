@@ -32,7 +32,8 @@ const OURS: [&str; 8] = [
 const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 
 /// Starts the log: one JSON object a line on standard output, as Lambda's `JSON` log format wants it, at the level that
-/// Lambda was configured with (`AWS_LAMBDA_LOG_LEVEL`, else `INFO`).
+/// Lambda was configured with (`AWS_LAMBDA_LOG_LEVEL`, else `INFO`). A panic is such a line too: where it was, and not what it
+/// says, since that may quote what was received.
 pub fn init_logs() {
     let level = config::optional("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok());
     let level: Level = level.unwrap_or(Level::INFO);
@@ -45,6 +46,10 @@ pub fn init_logs() {
         .with_current_span(false)
         .with_span_list(false);
     tracing_subscriber::registry().with(ours).with(lines).init();
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string);
+        tracing::error!(at, "a panic");
+    }));
 }
 
 /// The configuration of the AWS SDK: region and credentials as Lambda gives them, or `AWS_ENDPOINT_URL` for the local AWS.
