@@ -5,6 +5,7 @@ mod dynamodb;
 mod life;
 mod network;
 mod runtime_api;
+mod sender;
 mod url;
 
 use std::sync::{Arc, Mutex, PoisonError};

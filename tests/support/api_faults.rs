@@ -9,7 +9,7 @@ use axum::{
 };
 use tokio::sync::watch;
 
-use super::runtime_api::locked;
+use super::locked;
 
 /// What the next call of the Runtime API meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,12 +3,11 @@
 //! a hundred, and each part of it can be made to fail.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use axum::{
     Router,
     body::{Bytes, to_bytes},
@@ -24,20 +23,17 @@ use tokio::{
 };
 
 use super::{
-    Bed, CACHE_SECONDS, RETENTION_DAYS,
+    Bed, CACHE_SECONDS,
     api_faults::{ApiFault, ApiFaults},
-    function_url,
-    runtime_api::{Changed, Environment, Log, Now, Outcome, Program, locked},
+    environment::{Changed, Environment, Log, Now, Outcome},
+    function_url, locked,
+    program::Program,
 };
 
-/// The function's time-out and memory; infra/functions.tf sets them, and a test compares.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
-pub(crate) const MEMORY: u32 = 256;
 /// The largest event that Lambda takes, 6 MB: the body's own base64 and quoting count.
 const LARGEST_EVENT: usize = 6 * 1_024 * 1_024;
 /// What a URL reads of a body before it is too large whatever its encoding is.
 const LARGEST_BODY: usize = LARGEST_EVENT + 1;
-const NAME: &str = "stackhook-harness-webhook";
 
 /// How a fleet is.
 #[derive(Clone, Debug)]
@@ -96,7 +92,7 @@ impl Fleet {
     /// A fleet on the stack's tables. No process is started before there is something to do.
     pub(crate) async fn start(bed: &Bed, options: FleetOptions) -> Result<Self> {
         let service = Arc::new(Service {
-            program: program(bed, &options)?,
+            program: Program::webhook(bed, &options)?,
             faults: Arc::new(ApiFaults::new()),
             log: Log::default(),
             slots: Arc::new(Semaphore::new(options.most_instances)),
@@ -316,86 +312,4 @@ async fn serve(State(service): State<Arc<Service>>, request: Request) -> Respons
         Err(_too_large_or_gone) => Outcome::TooLarge,
     };
     function_url::response(outcome)
-}
-
-/// The program, and what its process gets: what Lambda sets for `provided.al2023`, and the variables of infra/functions.tf.
-fn program(bed: &Bed, options: &FleetOptions) -> Result<Program> {
-    let description = &bed.stack.description;
-    let (region, tables) = (description.region.clone(), bed.tables());
-    let endpoint = options.endpoint.clone();
-    let set = [
-        ("AWS_LAMBDA_FUNCTION_NAME", NAME.to_owned()),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEMORY.to_string()),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
-        ("AWS_LAMBDA_LOG_FORMAT", "JSON".to_owned()),
-        ("AWS_LAMBDA_LOG_LEVEL", "INFO".to_owned()),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{NAME}")),
-        (
-            "AWS_LAMBDA_LOG_STREAM_NAME",
-            "2026/11/23/[$LATEST]0123456789abcdef0123456789abcdef".to_owned(),
-        ),
-        ("AWS_REGION", region.clone()),
-        ("AWS_DEFAULT_REGION", region.clone()),
-        ("AWS_ACCESS_KEY_ID", description.admin.access_key_id.clone()),
-        (
-            "AWS_SECRET_ACCESS_KEY",
-            description.admin.secret_access_key.clone(),
-        ),
-        ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".to_owned()),
-        ("AWS_XRAY_DAEMON_ADDRESS", "169.254.79.129:2000".to_owned()),
-        ("LAMBDA_TASK_ROOT", "/var/task".to_owned()),
-        ("LAMBDA_RUNTIME_DIR", "/var/runtime".to_owned()),
-        ("LANG", "en_US.UTF-8".to_owned()),
-        ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin".to_owned()),
-        ("TZ", ":UTC".to_owned()),
-        ("_HANDLER", "bootstrap".to_owned()),
-        ("INTEGRATIONS_TABLE", tables.integrations),
-        ("EVENTS_TABLE", tables.events),
-        ("EVENT_RETENTION_DAYS", RETENTION_DAYS.to_string()),
-        (
-            "INTEGRATION_CACHE_SECONDS",
-            options.cache_seconds.to_string(),
-        ),
-        // The one thing that Lambda does not set.
-        (
-            "AWS_ENDPOINT_URL",
-            endpoint.unwrap_or_else(|| description.endpoint_url.clone()),
-        ),
-    ];
-    let mut variables: std::collections::BTreeMap<&str, String> = set.into();
-    variables.extend(options.variables.iter().cloned());
-    Ok(Program {
-        path: binary()?,
-        variables: variables
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-        timeout: TIMEOUT,
-        function_arn: format!("arn:aws:lambda:{region}:000000000000:function:{NAME}"),
-    })
-}
-
-/// The function as cargo builds it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests are no function: edge::config is not for them"
-)]
-fn binary() -> Result<PathBuf> {
-    let folder = match std::env::var("STACKHOOK_PROGRAMS") {
-        Ok(folder) => PathBuf::from(folder),
-        // Beside the folder `deps`, where this test lies.
-        Err(_unset) => {
-            let test = std::env::current_exe()?;
-            let folder = test.ancestors().nth(2).map(PathBuf::from);
-            folder.context("a test that lies in no folder")?
-        }
-    };
-    let path = folder.join("webhook");
-    ensure!(
-        path.is_file(),
-        "{} is not there: `make test` builds it, or `cargo build --package webhook`",
-        path.display()
-    );
-    Ok(path)
 }

@@ -9,7 +9,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
-use super::{Linked, basic, now, runtime_api::Outcome};
+use super::{Linked, basic, environment::Outcome, now};
 
 /// The host that a function behind a URL sees, whatever name it was called by here.
 pub(crate) const HOST: &str = "5uggiqhegynnkyopgaaqcoevbvcophbd.lambda-url.eu-west-1.on.aws";

@@ -3,12 +3,17 @@
 
 pub(crate) mod answer;
 pub(crate) mod api_faults;
+mod environment;
 pub(crate) mod fleet;
 mod function_url;
+pub(crate) mod program;
 mod runtime_api;
 pub(crate) mod tap;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use ado::Ado;
 use anyhow::{Context, Result, ensure};
@@ -24,15 +29,20 @@ use serde_json::Value;
 use simulator::{Config as SimulatorConfig, Running, Simulator};
 use store::{Claim, Store, Tables};
 
+pub(crate) use environment::Outcome;
 pub(crate) use fleet::{Fleet, FleetOptions};
 pub(crate) use function_url::url_event;
-pub(crate) use runtime_api::Outcome;
 pub(crate) use tap::{Fate, Tap};
 
 /// How long a warm instance goes on with what it has read, in tests that do not wait for it.
 pub(crate) const CACHE_SECONDS: u64 = 60;
 /// How many days deliveries are kept.
 pub(crate) const RETENTION_DAYS: i64 = 30;
+
+/// A lock whose holder panicked is still good here.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The moment of a test; the one place where tests ask the clock.
 #[expect(
