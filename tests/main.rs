@@ -6,6 +6,7 @@ mod change;
 mod corpus;
 mod crashes;
 mod delivery_log;
+mod faults;
 mod journey;
 mod rotation;
 mod samples;

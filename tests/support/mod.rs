@@ -2,9 +2,18 @@
 //! can run at the same time.
 
 pub(crate) mod answer;
+pub(crate) mod api_faults;
+mod environment;
+pub(crate) mod fleet;
+mod function_url;
+pub(crate) mod program;
+mod runtime_api;
 pub(crate) mod tap;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use ado::Ado;
 use anyhow::{Context, Result, ensure};
@@ -20,12 +29,20 @@ use serde_json::Value;
 use simulator::{Config as SimulatorConfig, Running, Simulator};
 use store::{Claim, Store, Tables};
 
+pub(crate) use environment::Outcome;
+pub(crate) use fleet::{Fleet, FleetOptions};
+pub(crate) use function_url::url_event;
 pub(crate) use tap::{Fate, Tap};
 
 /// How long a warm instance goes on with what it has read, in tests that do not wait for it.
 pub(crate) const CACHE_SECONDS: u64 = 60;
 /// How many days deliveries are kept.
 pub(crate) const RETENTION_DAYS: i64 = 30;
+
+/// A lock whose holder panicked is still good here.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The moment of a test; the one place where tests ask the clock.
 #[expect(
@@ -272,13 +289,18 @@ pub(crate) async fn post(
 
 /// A delivery for any name with any password.
 pub(crate) fn with_password(name: &str, password: &str, body: impl Into<Vec<u8>>) -> Request {
-    let authorization = format!("Basic {}", STANDARD.encode(format!(":{password}")));
+    let authorization = basic(password);
     request(
         "POST",
         &format!("/{name}"),
         &[("authorization", &authorization)],
         Body::Binary(body.into()),
     )
+}
+
+/// What Azure DevOps authenticates with: the password, and no user.
+pub(crate) fn basic(password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!(":{password}")))
 }
 
 /// Any request.

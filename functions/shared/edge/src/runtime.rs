@@ -3,6 +3,7 @@
 use std::{convert::Infallible, future::Future};
 
 use aws_config::{BehaviorVersion, SdkConfig};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use lambda_http::{
     Adapter, Body, Error, LambdaEvent, Request, Response, Service, request::LambdaRequest,
     service_fn,
@@ -31,7 +32,8 @@ const OURS: [&str; 8] = [
 const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 
 /// Starts the log: one JSON object a line on standard output, as Lambda's `JSON` log format wants it, at the level that
-/// Lambda was configured with (`AWS_LAMBDA_LOG_LEVEL`, else `INFO`).
+/// Lambda was configured with (`AWS_LAMBDA_LOG_LEVEL`, else `INFO`). A panic is such a line too: where it was, and not what it
+/// says, since that may quote what was received.
 pub fn init_logs() {
     let level = config::optional("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok());
     let level: Level = level.unwrap_or(Level::INFO);
@@ -44,6 +46,10 @@ pub fn init_logs() {
         .with_current_span(false)
         .with_span_list(false);
     tracing_subscriber::registry().with(ours).with(lines).init();
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string);
+        tracing::error!(at, "a panic");
+    }));
 }
 
 /// The configuration of the AWS SDK: region and credentials as Lambda gives them, or `AWS_ENDPOINT_URL` for the local AWS.
@@ -85,21 +91,24 @@ where
             tracing::error!("this instance is worn out; it makes room for another one");
             std::process::exit(1);
         }
-        tidy_query(&mut event.payload);
+        tidy(&mut event.payload);
         adapter.clone().call(event)
     });
     lambda_runtime::run(tidied).await
 }
 
-/// Percent-encodes what may not stand in a URI. `lambda_http` 1.3.2 puts the raw query string into one as it is and panics
-/// where that fails, which would be before any handler.
-fn tidy_query(request: &mut LambdaRequest) {
+/// Makes of an event what `lambda_http` 1.3.2 can turn into a request. It puts the raw query string into a URI as it is, and
+/// decodes a body that is said to be base64; where that fails it panics, which would be before any handler.
+fn tidy(request: &mut LambdaRequest) {
     let LambdaRequest::ApiGatewayV2(event) = request else {
         return;
     };
     if let Some(query) = &mut event.raw_query_string {
         *query = percent_encoding::utf8_percent_encode(query, NOT_IN_A_QUERY).to_string();
     }
+    let body = event.body.as_deref().unwrap_or_default();
+    // What is none is passed on as it came.
+    event.is_base64_encoded = event.is_base64_encoded && STANDARD.decode(body).is_ok();
 }
 
 #[cfg(test)]
@@ -113,12 +122,28 @@ mod tests {
         let mut event = ApiGatewayV2httpRequest::default();
         event.raw_query_string = Some("a=<b c>&d=%41\"".to_owned());
         let mut request = LambdaRequest::ApiGatewayV2(event);
-        tidy_query(&mut request);
+        tidy(&mut request);
         let LambdaRequest::ApiGatewayV2(event) = request else {
             panic!("another event")
         };
         let query = event.raw_query_string.unwrap();
         assert_eq!(query, "a=%3Cb%20c%3E&d=%41%22");
         assert!(format!("https://x.y/?{query}").parse::<http::Uri>().is_ok());
+    }
+
+    #[test]
+    fn p10_a_body_that_is_no_base64_is_not_decoded() {
+        for (body, is_base64) in [("e30=", true), ("e30", false), ("{}", false), ("", true)] {
+            let mut event = ApiGatewayV2httpRequest::default();
+            event.body = Some(body.to_owned());
+            event.is_base64_encoded = true;
+            let mut request = LambdaRequest::ApiGatewayV2(event);
+            tidy(&mut request);
+            let LambdaRequest::ApiGatewayV2(event) = request else {
+                panic!("another event")
+            };
+            assert_eq!(event.is_base64_encoded, is_base64, "{body}");
+            assert_eq!(event.body.as_deref(), Some(body));
+        }
     }
 }

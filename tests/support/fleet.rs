@@ -1,0 +1,315 @@
+//! The real `webhook` as the Lambda service runs it: as many processes as there are invocations at once, each with a Runtime
+//! API of its own, and a function URL in front. It costs a fraction of a millisecond a call, where the emulator's URLs cost
+//! a hundred, and each part of it can be made to fail.
+
+use std::{
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use axum::{
+    Router,
+    body::{Bytes, to_bytes},
+    extract::{Request, State},
+    response::Response,
+    serve::ListenerExt,
+};
+use serde_json::Value;
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore},
+    task::JoinHandle,
+};
+
+use super::{
+    Bed, CACHE_SECONDS,
+    api_faults::{ApiFault, ApiFaults},
+    environment::{Changed, Environment, Log, Now, Outcome},
+    function_url, locked,
+    program::Program,
+};
+
+/// The largest event that Lambda takes, 6 MB: the body's own base64 and quoting count.
+const LARGEST_EVENT: usize = 6 * 1_024 * 1_024;
+/// What a URL reads of a body before it is too large whatever its encoding is.
+const LARGEST_BODY: usize = LARGEST_EVENT + 1;
+
+/// How a fleet is.
+#[derive(Clone, Debug)]
+pub(crate) struct FleetOptions {
+    /// The most processes at once. Lambda has no such limit to speak of; what comes in above it waits.
+    pub(crate) most_instances: usize,
+    /// The AWS that the function calls: a tap's, or the stack's own.
+    pub(crate) endpoint: Option<String>,
+    /// `INTEGRATION_CACHE_SECONDS`.
+    pub(crate) cache_seconds: u64,
+    /// Reserved concurrency: what comes in above it is throttled.
+    pub(crate) concurrency_ceiling: Option<usize>,
+    /// Environment variables in place of those that are usually there, or beside them.
+    pub(crate) variables: Vec<(&'static str, String)>,
+}
+
+impl Default for FleetOptions {
+    fn default() -> Self {
+        Self {
+            most_instances: 4,
+            endpoint: None,
+            cache_seconds: CACHE_SECONDS,
+            concurrency_ceiling: None,
+            variables: Vec::new(),
+        }
+    }
+}
+
+/// Processes of the function and the URL in front of them. All of it ends when this is dropped.
+pub(crate) struct Fleet {
+    service: Arc<Service>,
+    url: String,
+    serving: JoinHandle<()>,
+}
+
+struct Service {
+    program: Program,
+    faults: Arc<ApiFaults>,
+    log: Log,
+    slots: Arc<Semaphore>,
+    ceiling: Option<Arc<Semaphore>>,
+    pool: Mutex<Pool>,
+    /// Told whenever a process becomes idle or ends.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Pool {
+    /// In the order in which they were started; the ended ones too.
+    started: Vec<Arc<Environment>>,
+    /// The one that was used last is used next.
+    idle: Vec<Arc<Environment>>,
+}
+
+impl Fleet {
+    /// A fleet on the stack's tables. No process is started before there is something to do.
+    pub(crate) async fn start(bed: &Bed, options: FleetOptions) -> Result<Self> {
+        let service = Arc::new(Service {
+            program: Program::webhook(bed, &options)?,
+            faults: Arc::new(ApiFaults::new()),
+            log: Log::default(),
+            slots: Arc::new(Semaphore::new(options.most_instances)),
+            ceiling: options
+                .concurrency_ceiling
+                .map(|ceiling| Arc::new(Semaphore::new(ceiling))),
+            pool: Mutex::default(),
+            changed: Notify::new(),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let listener = listener.tap_io(|connection| {
+            // Where it cannot be set, an answer takes longer.
+            let _set = connection.set_nodelay(true);
+        });
+        let router = Router::new()
+            .fallback(serve)
+            .with_state(Arc::clone(&service));
+        let serving = tokio::spawn(async move {
+            let _ended = axum::serve(listener, router).await;
+        });
+        Ok(Self {
+            service,
+            url,
+            serving,
+        })
+    }
+
+    /// The function's URL, without a slash at its end.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The address of an integration's webhook endpoint.
+    pub(crate) fn endpoint(&self, integration: &str) -> String {
+        format!("{}/{integration}", self.url)
+    }
+
+    /// Invokes the function with an event, past the URL.
+    pub(crate) async fn invoke(&self, event: &Value) -> Outcome {
+        self.service.invoke(event.to_string().into()).await
+    }
+
+    /// Starts processes until there are so many, all at once.
+    pub(crate) async fn warm(&self, instances: usize) -> Result<()> {
+        let starts = (0..instances).map(|_| self.service.start());
+        for environment in futures::future::try_join_all(starts).await? {
+            locked(&self.service.pool).idle.push(environment);
+        }
+        Ok(())
+    }
+
+    /// Sends a signal (`KILL`, `TERM`, `STOP`, `CONT`) to the process that is at an invocation, or to the first that runs.
+    pub(crate) fn signal_one(&self, name: &str) -> Result<()> {
+        let pool = locked(&self.service.pool);
+        let busy = pool.started.iter().find(|one| one.is_busy());
+        let alive = || pool.started.iter().find(|one| one.is_alive());
+        let one = busy.or_else(alive).context("no process runs")?;
+        if name == "KILL" {
+            one.kill();
+            return Ok(());
+        }
+        one.signal(name)
+    }
+
+    /// How many processes were started, those that have ended among them.
+    pub(crate) fn instances_started(&self) -> usize {
+        locked(&self.service.pool).started.len()
+    }
+
+    /// How many processes run.
+    pub(crate) fn instances_alive(&self) -> usize {
+        let pool = locked(&self.service.pool);
+        pool.started.iter().filter(|one| one.is_alive()).count()
+    }
+
+    /// Until so many processes are at an invocation.
+    pub(crate) async fn until_busy(&self, instances: usize) -> Result<()> {
+        until(|| {
+            let pool = locked(&self.service.pool);
+            pool.started.iter().filter(|one| one.is_busy()).count() >= instances
+        })
+        .await
+        .context("that many processes are never at work")
+    }
+
+    /// Until so many processes run.
+    pub(crate) async fn until_alive(&self, instances: usize) -> Result<()> {
+        until(|| self.instances_alive() == instances)
+            .await
+            .context("that many processes never run")
+    }
+
+    /// Plants a fault of the Runtime API: the next call of its kind meets it.
+    pub(crate) fn plant(&self, fault: ApiFault) {
+        self.service.faults.add(fault);
+    }
+
+    /// The faults of the Runtime API, and what was called of it.
+    pub(crate) fn runtime_api(&self) -> &ApiFaults {
+        &self.service.faults
+    }
+
+    /// What the processes have logged so far. The last lines may be on their way: [`Fleet::end`] has all.
+    pub(crate) fn logs(&self) -> Vec<String> {
+        locked(&self.service.log).clone()
+    }
+
+    /// Ends all processes; gives everything that they have logged.
+    pub(crate) async fn end(self) -> Result<Vec<String>> {
+        let environments = locked(&self.service.pool).started.clone();
+        for environment in &environments {
+            environment.kill();
+        }
+        // Ended means that its pipes are read to their end.
+        self.until_alive(0).await?;
+        Ok(self.logs())
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.serving.abort();
+        for environment in &locked(&self.service.pool).started {
+            environment.kill();
+        }
+    }
+}
+
+impl Service {
+    async fn invoke(self: &Arc<Self>, event: Bytes) -> Outcome {
+        if event.len() > LARGEST_EVENT {
+            return Outcome::TooLarge;
+        }
+        let reserved = match &self.ceiling {
+            Some(ceiling) => match Arc::clone(ceiling).try_acquire_owned() {
+                Ok(reserved) => Some(reserved),
+                Err(_none_left) => return Outcome::Throttled,
+            },
+            None => None,
+        };
+        // Both come back when the process asks for its next event, or ends.
+        let mut lease = (reserved, Arc::clone(&self.slots).acquire_owned().await.ok());
+        loop {
+            let environment = match self.idle().await {
+                Some(environment) => environment,
+                None => match self.start().await {
+                    Ok(environment) => environment,
+                    Err(error) => return Outcome::Failed(format!("{error:#}")),
+                },
+            };
+            match environment.run(event.clone(), lease).await {
+                Ok(outcome) => return outcome,
+                // It ended while it was idle: it is replaced, and nobody notices.
+                Err(unused) => lease = unused,
+            }
+        }
+    }
+
+    /// An environment that waits for an event. One that has answered is all but idle and is waited for, so that calls one
+    /// after the other meet one process.
+    async fn idle(&self) -> Option<Arc<Environment>> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            {
+                let mut pool = locked(&self.pool);
+                if let Some(environment) = pool.idle.pop() {
+                    return Some(environment);
+                }
+                if !pool.started.iter().any(|one| one.has_answered()) {
+                    return None;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    async fn start(self: &Arc<Self>) -> Result<Arc<Environment>> {
+        let service = Arc::downgrade(self);
+        let changed = |environment: Weak<Environment>| -> Changed {
+            Box::new(move |now| {
+                let Some(service) = service.upgrade() else {
+                    return;
+                };
+                if let (Now::Idle, Some(environment)) = (now, environment.upgrade()) {
+                    locked(&service.pool).idle.push(environment);
+                }
+                service.changed.notify_waiters();
+            })
+        };
+        let (program, faults) = (self.program.clone(), Arc::clone(&self.faults));
+        let environment = Environment::start(program, faults, &self.log, changed).await?;
+        locked(&self.pool).started.push(Arc::clone(&environment));
+        Ok(environment)
+    }
+}
+
+/// Looks until it is so, for half a minute at the most.
+async fn until(it_is: impl Fn() -> bool) -> Result<()> {
+    for _ in 0..15_000 {
+        if it_is() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    anyhow::bail!("waited for nothing")
+}
+
+async fn serve(State(service): State<Arc<Service>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let outcome = match to_bytes(body, LARGEST_BODY).await {
+        Ok(body) => {
+            let event = function_url::event(&parts, &body).to_string();
+            service.invoke(event.into()).await
+        }
+        Err(_too_large_or_gone) => Outcome::TooLarge,
+    };
+    function_url::response(outcome)
+}
