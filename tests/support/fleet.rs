@@ -32,8 +32,8 @@ use super::{
 
 /// The largest event that Lambda takes, 6 MB: the body's own base64 and quoting count.
 const LARGEST_EVENT: usize = 6 * 1_024 * 1_024;
-/// What a URL reads of a body before it is too large whatever its encoding is.
-const LARGEST_BODY: usize = LARGEST_EVENT + 1;
+/// What the URL reads of a body. More than it passes on, so that a client has sent it all when it is told that it is too large.
+const LARGEST_BODY: usize = 32 * 1_024 * 1_024;
 
 /// How a fleet is.
 #[derive(Clone, Debug)]

@@ -32,8 +32,9 @@ const OURS: [&str; 8] = [
 const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 
 /// Starts the log: one JSON object a line on standard output, as Lambda's `JSON` log format wants it, at the level that
-/// Lambda was configured with (`AWS_LAMBDA_LOG_LEVEL`, else `INFO`). A panic is such a line too: where it was, and not what it
-/// says, since that may quote what was received.
+/// Lambda was configured with (`AWS_LAMBDA_LOG_LEVEL`, else `INFO`).
+///
+/// A panic is such a line too: where it was, and not what it says, since that may quote what was received.
 pub fn init_logs() {
     let level = config::optional("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok());
     let level: Level = level.unwrap_or(Level::INFO);
