@@ -143,7 +143,8 @@ async fn subscriptions(asker: &Asker, receiver: &str, messages: &str) -> Result<
         let found = asker
             .ask(Method::POST, "/_apis/hooks/notificationsquery", query)
             .await?;
-        ensure!(!found["results"].is_null(), "the query has no results");
+        let told = if details { "results" } else { "summary" };
+        ensure!(found[told].is_array(), "the query tells no {told}: {found}");
     }
     // The Test button, of the saved one and before saving.
     let test = "/_apis/hooks/testnotifications";
