@@ -14,37 +14,43 @@ locals {
     }
   }
 
-  # Counted in the one line that the webhook writes for each request.
+  # Counted in the lines that the webhook writes: one for each delivery, and one in a while about all strangers together.
   delivery_alarms = {
     unavailable = {
       metric      = "Unavailable"
       pattern     = "{ $.fields.message = \"request\" && $.fields.outcome = \"unavailable\" }"
+      value       = "1"
       description = "Deliveries were answered 503. Azure DevOps repeats them for about three minutes; then they are lost"
     }
     refused = {
       metric      = "RefusedKnown"
-      pattern     = "{ $.fields.message = \"request\" && $.fields.outcome = \"refused_known\" }"
+      pattern     = "{ $.fields.message = \"strangers\" && $.fields.refused_known > 0 }"
+      value       = "$.fields.refused_known"
       description = "A known integration was called with a wrong password: its service hooks are losing events, or somebody is guessing"
+    }
+    withheld = {
+      metric      = "Withheld"
+      pattern     = "{ $.fields.message = \"strangers\" && $.fields.withheld > 0 }"
+      value       = "$.fields.withheld"
+      description = "Senders without a known password were so many that some were answered 503 without a look"
     }
     quarantined = {
       metric      = "Quarantined"
-      pattern     = "{ $.fields.message = \"request\" && $.fields.outcome = \"quarantined\" }"
+      pattern     = "{ $.fields.message = \"request\" && $.fields.kind = \"quarantined\" }"
+      value       = "1"
       description = "Authentic deliveries could not be understood; they are kept as received"
     }
     oversize = {
       metric      = "Oversize"
-      pattern     = "{ $.fields.message = \"request\" && $.fields.outcome = \"oversize\" }"
+      pattern     = "{ $.fields.message = \"request\" && $.fields.kind = \"oversize\" }"
+      value       = "1"
       description = "Authentic deliveries were larger than 2 MB; of each the first 64 KB and the digest are kept"
     }
     beside = {
       metric      = "Beside"
       pattern     = "{ $.fields.message = \"request\" && $.fields.outcome = \"beside\" }"
+      value       = "1"
       description = "Deliveries had the keys of another one and said something else; both are kept"
-    }
-    withheld = {
-      metric      = "Withheld"
-      pattern     = "{ $.fields.message = \"request\" && $.fields.outcome = \"withheld\" }"
-      description = "Senders without a known password were so many that some were answered 503 without a look"
     }
   }
 
@@ -88,7 +94,7 @@ resource "aws_cloudwatch_log_metric_filter" "delivery" {
   metric_transformation {
     namespace = local.metric_namespace
     name      = each.value.metric
-    value     = "1"
+    value     = each.value.value
     unit      = "Count"
   }
 }

@@ -13,6 +13,7 @@ locals {
         EVENTS_TABLE              = aws_dynamodb_table.events.name
         EVENT_RETENTION_DAYS      = var.event_retention_days
         INTEGRATION_CACHE_SECONDS = var.integration_cache_seconds
+        LOOKUP_REST_SECONDS       = local.lookup_rest_seconds
       }
     }
 
@@ -27,6 +28,7 @@ locals {
         SECRET_PREFIX        = local.secret_prefix
         SECRET_RECOVERY_DAYS = var.secret_recovery_days
         AZURE_DEVOPS_URL     = var.azure_devops_url
+        LOOKUP_REST_SECONDS  = local.lookup_rest_seconds
       }
     }
 

@@ -1,4 +1,8 @@
 locals {
+  # For how long an instance of the webhook does not look again for a password that did not fit; whoever sets up or rotates
+  # waits as long before the new password is given away. One place, since the two must not differ.
+  lookup_rest_seconds = 5
+
   is_local = var.local_endpoint != ""
 
   name          = "stackhook-${var.environment}"

@@ -255,8 +255,8 @@ async fn a_warm_delivery_costs_one_aws_call_and_a_refused_one_whose_name_is_cach
     );
     assert_eq!(
         calls.get("DynamoDB_20120810.GetItem"),
-        Some(&1),
-        "{calls:?}"
+        Some(&2),
+        "one for the first delivery, one for the first wrong password: {calls:?}"
     );
     assert_eq!(calls.len(), 2, "{calls:?}");
     Ok(())
@@ -407,7 +407,9 @@ async fn unlinking_stores_unlinked_is_gone_and_a_stranger_learns_of_neither() ->
         200,
         "being unlinked"
     );
-    store.finish_unlink(&linked.name, "one", now()).await?;
+    store
+        .finish_unlink(&linked.name, "one", true, now())
+        .await?;
     let app = bed.webhook().await;
     assert_eq!(post(&app, &linked, event).await, 410, "unlinked");
     let wrong = with_password(linked.name.as_str(), "wrong", "{}");

@@ -215,7 +215,7 @@ async fn without_an_integration_the_deliveries_of_all_are_listed_also_of_unlinke
     }
     let store = bed.store().await;
     store.begin_unlink(&other.name, "one", now()).await?;
-    store.finish_unlink(&other.name, "one", now()).await?;
+    store.finish_unlink(&other.name, "one", true, now()).await?;
     let rows = listed(&bed, &format!("/deliveries?from={from}&pageSize=100")).await?;
     for linked in [one, other] {
         assert!(

@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Bed, Linked, azure_devops, get, json as body_of, new_event, now, parts, post, problem, send,
+    Bed, Fate, Linked, Tap, answer::INTERNAL_ERROR, azure_devops, get, json as body_of, new_event,
+    now, parts, post, problem, send,
 };
 
 fn push() -> String {
@@ -93,12 +94,21 @@ async fn k4_no_delivery_is_refused_while_the_password_changes_under_a_burst() ->
     for _ in 0..4 {
         let app = bed.webhook().await;
         let (is_over, current, old) = (Arc::clone(&is_over), Arc::clone(&current), linked.clone());
+        let setup = bed.setup(&azure_devops).await?;
         senders.spawn(async move {
             let mut answers = Vec::new();
             while !is_over.load(Ordering::Relaxed) {
-                // One hook that has the newest password, and one that still has the oldest.
+                // So that the instance has looked at the record a moment ago, as often as it may.
+                let wrong = Linked {
+                    password: "wrong".to_owned(),
+                    ..old.clone()
+                };
+                assert_eq!(post(&app, &wrong, "{}").await, 401);
+                // A hook that has the newest password, one that still has the oldest, and one that has what is shown now.
                 let newest = current.lock().expect("no sender panics").clone();
-                for sender in [&newest, &old] {
+                let shown = shown_password(&setup, &old).await.expect("it is active");
+                let shown = with_password_of(&old, &shown).expect("it has one");
+                for sender in [&newest, &old, &shown] {
                     answers.push(post(&app, sender, push()).await.as_u16());
                 }
             }
@@ -194,5 +204,82 @@ async fn grace_hours_that_cannot_be_are_refused_and_change_nothing() -> Result<(
     };
     let (status, body) = rotate(&setup, &nobody, &json!({})).await?;
     assert_eq!((status, problem(&body)), (404, "not-found"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_password_that_was_just_made_is_taken_by_an_instance_that_has_just_looked_in_vain()
+-> Result<()> {
+    let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
+    let (setup, app) = (bed.setup(&azure_devops).await?, bed.webhook().await);
+    let name = crate::support::new_name("vain");
+    let stranger = Linked {
+        name: name.parse()?,
+        password: "wrong".to_owned(),
+    };
+    // A new name, and then the same over its tombstone.
+    for _ in 0..2 {
+        let strangers = async {
+            loop {
+                assert_eq!(post(&app, &stranger, "{}").await, 401);
+                let shown = shown_password(&setup, &stranger).await;
+                if let Ok(shown) = shown {
+                    return with_password_of(&stranger, &shown);
+                }
+            }
+        };
+        let (made, shown) = tokio::join!(bed.set_up_as(&setup, &azure_devops, &name), strangers);
+        let (made, shown) = (made?, shown?);
+        assert_eq!(made.password, shown.password);
+        assert_eq!(post(&app, &shown, push()).await, 200);
+        let unlink = send("DELETE", &format!("/integrations/{name}"), &json!({}));
+        body_of(bed.unlink().await.handle(unlink).await)?;
+        assert_eq!(post(&bed.webhook().await, &made, push()).await, 410);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rotation_that_was_cut_off_is_gone_on_with_unless_the_password_has_to_be_another()
+-> Result<()> {
+    let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
+    let setup = bed.setup(&azure_devops).await?;
+    for (wanted, is_same) in [
+        (json!({}), true),
+        (json!({ "graceHours": 0, "force": true }), false),
+    ] {
+        let linked = bed.set_up(&setup, &azure_devops).await?;
+        // It ends when the secret is written.
+        let fails = Tap::on(&bed.stack.description.endpoint_url, |call, number| {
+            if call.ends_with("UpdateItem") && number > 2 {
+                Fate::Answer(INTERNAL_ERROR)
+            } else {
+                Fate::Pass
+            }
+        })
+        .await?;
+        let cut = bed.setup_at(&azure_devops, &fails.url()).await?;
+        let (status, body) = rotate(&cut, &linked, &json!({})).await?;
+        assert_eq!((status, problem(&body)), (503, "unavailable"), "{body}");
+        let shown = with_password_of(&linked, &shown_password(&setup, &linked).await?)?;
+        assert_ne!(shown.password, linked.password);
+        assert_eq!(post(&bed.webhook().await, &shown, push()).await, 200);
+
+        let (status, body) = rotate(&setup, &linked, &wanted).await?;
+        assert_eq!(
+            (status, problem(&body)),
+            (409, "in-progress"),
+            "for two minutes"
+        );
+        bed.two_minutes_pass(linked.name.as_str()).await?;
+        let (status, answer) = rotate(&setup, &linked, &wanted).await?;
+        assert_eq!(status, 200, "{answer}");
+        let new = with_password_of(&linked, &answer)?;
+        assert_eq!(new.password == shown.password, is_same);
+        let app = bed.webhook().await;
+        assert_eq!(post(&app, &new, push()).await, 200);
+        let of_the_old = if is_same { 200 } else { 401 };
+        assert_eq!(post(&app, &linked, push()).await, of_the_old);
+    }
     Ok(())
 }

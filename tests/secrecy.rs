@@ -217,10 +217,7 @@ async fn planted_secrets_appear_in_no_log_answer_table_or_state() -> Result<()> 
     }
     let log = logged_until(
         &stack,
-        &[
-            "\"outcome\":\"quarantined\"",
-            &format!("/integrations/{name}"),
-        ],
+        &["\"kind\":\"quarantined\"", &format!("/integrations/{name}")],
     )
     .await?;
     for secret in [&token, &password, &canary] {

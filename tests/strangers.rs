@@ -1,62 +1,61 @@
 //! Floods of strangers: what they cost, that they do not hold up authentic deliveries, and that they learn nothing.
 
-use std::{
-    collections::BTreeMap,
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, hint::black_box, time::Instant};
 
 use anyhow::Result;
 use domain::PasswordDigest;
+use futures::{StreamExt, stream};
 
-use crate::support::{Bed, Linked, Tap, new_event, new_name, post, with_password};
+use crate::support::{Bed, Linked, REST_SECONDS, Tap, new_event, new_name, post, with_password};
 
-const READS: &str = "DynamoDB_20120810.GetItem";
+/// How many strangers come.
+const FLOOD: usize = 1_980;
 /// What `webhook` allows itself to read for senders without a known password: at once, and each second after that.
-const BUDGET: (u64, u64) = (40, 20);
-/// How long a name is not read again after a password that did not fit.
-const REST: u64 = 5;
+const BUDGET: (u64, u64) = (100, 100);
 
 fn push() -> String {
     new_event("ado/git.push.json").to_string()
 }
 
-/// Posts `flood` of what strangers send, with an authentic delivery between every twenty. Gives the answers by status, and
+/// Posts what strangers send, many at once, with an authentic delivery between every twenty. Gives the answers by status, and
 /// the seconds that it took, rounded up.
 async fn flooded(
     app: &webhook::App,
     linked: &Linked,
-    flood: usize,
     stranger: impl Fn() -> http::Request<lambda_http::Body>,
 ) -> (BTreeMap<u16, usize>, u64) {
     let started = Instant::now();
-    let mut statuses = BTreeMap::new();
-    for number in 0..flood {
+    let stranger = &stranger;
+    let senders = (0..FLOOD).map(|number| async move {
         if number % 20 == 0 {
-            assert_eq!(
-                post(app, linked, push()).await,
-                200,
-                "an authentic delivery"
-            );
+            let status = post(app, linked, push()).await;
+            assert_eq!(status, 200, "an authentic delivery");
         }
-        let status = app.handle(stranger()).await.status().as_u16();
+        app.handle(stranger()).await.status().as_u16()
+    });
+    let mut answers = stream::iter(senders).buffer_unordered(32);
+    let mut statuses = BTreeMap::new();
+    while let Some(status) = answers.next().await {
         *statuses.entry(status).or_default() += 1;
     }
     (statuses, started.elapsed().as_secs() + 1)
 }
 
 #[tokio::test]
-async fn a2_a_flood_of_wrong_passwords_costs_one_read_in_five_seconds() -> Result<()> {
+async fn a2_a_flood_of_wrong_passwords_costs_one_read_in_a_while() -> Result<()> {
     let bed = Bed::new()?;
     let linked = bed.linked().await?;
     let tap = Tap::counting(&bed.stack.description.endpoint_url).await?;
     let app = bed.webhook_at(&tap.url()).await;
+    assert_eq!(post(&app, &linked, push()).await, 200);
     let wrong = || with_password(linked.name.as_str(), "wrong", "{}");
-    let (statuses, seconds) = flooded(&app, &linked, 2_000, wrong).await;
-    assert_eq!(statuses, BTreeMap::from([(401, 2_000)]));
-    let reads = u64::try_from(tap.calls()[READS])?;
+    assert_eq!(app.handle(wrong()).await.status(), 401);
+    let (statuses, seconds) = flooded(&app, &linked, wrong).await;
+    assert_eq!(statuses, BTreeMap::from([(401, FLOOD)]));
+    // Whenever the rest is over, those that come before the answer is there look, too.
+    let reads = u64::try_from(tap.count("GetItem"))?;
     assert!(
-        reads <= 1 + seconds.div_ceil(REST),
+        reads <= 2 + 32 * seconds.div_ceil(REST_SECONDS),
         "{reads} in {seconds} s"
     );
     assert_eq!(bed.log_of(linked.name.as_str()).await?.len(), 100);
@@ -70,57 +69,22 @@ async fn a3_a_flood_of_unknown_names_costs_a_bounded_number_of_reads_and_503_bey
     let linked = bed.linked().await?;
     let tap = Tap::counting(&bed.stack.description.endpoint_url).await?;
     let app = bed.webhook_at(&tap.url()).await;
+    assert_eq!(post(&app, &linked, push()).await, 200);
     let unknown = || with_password(&new_name("nobody"), "guess", "{}");
-    let (statuses, seconds) = flooded(&app, &linked, 2_000, unknown).await;
+    let (statuses, seconds) = flooded(&app, &linked, unknown).await;
     assert!(
         statuses.keys().all(|status| [401, 503].contains(status)),
         "{statuses:?}"
     );
     let (at_once, each_second) = BUDGET;
-    let reads = u64::try_from(tap.calls()[READS])?;
+    let reads = u64::try_from(tap.count("GetItem"))?;
     // And those of the integration itself, which is known by its password.
-    let own = 1 + seconds.div_ceil(crate::support::CACHE_SECONDS);
+    let own = 1 + 32 * (seconds / crate::support::CACHE_SECONDS);
     assert!(
         reads <= at_once + each_second * seconds + own,
         "{reads} in {seconds} s"
     );
-    assert!(
-        statuses[&503] >= 1_000,
-        "most of them are not looked up: {statuses:?}"
-    );
     assert_eq!(bed.log_of(linked.name.as_str()).await?.len(), 100);
-    Ok(())
-}
-
-#[tokio::test]
-async fn when_the_budget_is_spent_a_known_name_with_a_wrong_password_is_answered_as_an_unknown_one()
--> Result<()> {
-    let bed = Bed::new()?;
-    let linked = bed.linked().await?;
-    let app = bed.webhook().await;
-    let mut status = http::StatusCode::UNAUTHORIZED;
-    for _ in 0..2_000 {
-        let unknown = with_password(&new_name("nobody"), "guess", "{}");
-        status = app.handle(unknown).await.status();
-        if status != http::StatusCode::UNAUTHORIZED {
-            break;
-        }
-    }
-    assert_eq!(status, 503);
-    let wrong = with_password(linked.name.as_str(), "wrong", "{}");
-    let right = with_password(linked.name.as_str(), &linked.password, push());
-    let answers = [app.handle(wrong).await, app.handle(right).await];
-    // Nothing is known of the name yet, so both are told to come again; unless a read had come back meanwhile.
-    assert!(
-        answers.iter().any(|answer| answer.status() == 503),
-        "{answers:?}"
-    );
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(
-        post(&app, &linked, push()).await,
-        200,
-        "when it comes again"
-    );
     Ok(())
 }
 

@@ -69,7 +69,7 @@ run "functions" {
 
   assert {
     condition = alltrue(flatten([for name, function in local.functions : [for variable in keys(function.environment) :
-      contains(["INTEGRATIONS_TABLE", "EVENTS_TABLE", "EVENT_RETENTION_DAYS", "SECRET_PREFIX", "SECRET_RECOVERY_DAYS", "AZURE_DEVOPS_URL", "INTEGRATION_CACHE_SECONDS"], variable)
+      contains(["INTEGRATIONS_TABLE", "EVENTS_TABLE", "EVENT_RETENTION_DAYS", "SECRET_PREFIX", "SECRET_RECOVERY_DAYS", "AZURE_DEVOPS_URL", "INTEGRATION_CACHE_SECONDS", "LOOKUP_REST_SECONDS"], variable)
     ]]))
     error_message = "An environment has names and numbers, never a secret; a new variable is to be listed here."
   }

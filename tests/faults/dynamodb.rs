@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Switch, post, push, stored, tap_with};
 use crate::support::{
-    Bed, Fate, Fleet, FleetOptions,
+    Bed, Fate, Fleet, FleetOptions, Linked,
     answer::{
         Answer, GARBAGE, INTERNAL_ERROR, INVALID, MISCONFIGURED, NO_JSON_503, NOT_SIGNED,
         THROTTLED, TRUNCATED, WRONG_CHECKSUM,
@@ -228,7 +228,7 @@ async fn s9_a_service_that_goes_on_failing_is_503_and_a_later_retry_stores() -> 
 #[tokio::test]
 async fn s10_a_200_that_is_none_acknowledges_nothing_and_a_retry_stores_once() -> Result<()> {
     let bed = Bed::new()?;
-    for answer in [GARBAGE, TRUNCATED] {
+    for answer in [GARBAGE, TRUNCATED, WRONG_CHECKSUM] {
         for (fate, kept) in [(Fate::Answer(answer), 0), (Fate::ReplaceAnswer(answer), 1)] {
             let linked = bed.linked().await?;
             let tap = tap_with(&bed, "PutItem", &[fate; 3]).await?;
@@ -245,21 +245,6 @@ async fn s10_a_200_that_is_none_acknowledges_nothing_and_a_retry_stores_once() -
 }
 
 #[tokio::test]
-async fn s10_an_answer_with_another_ones_checksum_is_acknowledged_only_where_it_is_stored()
--> Result<()> {
-    let bed = Bed::new()?;
-    let linked = bed.linked().await?;
-    let tap = tap_with(&bed, "PutItem", &[Fate::ReplaceAnswer(WRONG_CHECKSUM)]).await?;
-    let app = bed.webhook_at(&tap.url()).await;
-    let body = push();
-    assert_eq!(post(&app, &linked, &body).await, 200);
-    assert_eq!(stored(&bed, &linked).await?, 1);
-    assert_eq!(post(&app, &linked, &body).await, 200);
-    assert_eq!(stored(&bed, &linked).await?, 1);
-    Ok(())
-}
-
-#[tokio::test]
 async fn s10_a_record_that_comes_corrupted_is_503_and_not_a_refusal() -> Result<()> {
     let bed = Bed::new()?;
     let linked = bed.linked().await?;
@@ -268,7 +253,7 @@ async fn s10_a_record_that_comes_corrupted_is_503_and_not_a_refusal() -> Result<
         b"{\"Item\":{\"pk\":{\"S\":\"x\"},\"digests\":{\"N\":\"7\"}}}",
         &[],
     );
-    for answer in [GARBAGE, TRUNCATED, strange] {
+    for answer in [GARBAGE, TRUNCATED, WRONG_CHECKSUM, strange] {
         let tap = tap_with(&bed, "GetItem", &[Fate::Answer(answer); 3]).await?;
         let app = bed.webhook_at(&tap.url()).await;
         assert_eq!(post(&app, &linked, &push()).await, 503, "{answer:?}");
@@ -295,5 +280,63 @@ async fn s11_credentials_that_do_not_hold_are_503_and_a_later_retry_stores() -> 
             assert_eq!(post(&app, &linked, &body).await, 200, "{case}");
         }
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn s11_an_instance_whose_credentials_go_on_being_refused_makes_room_for_another() -> Result<()>
+{
+    let bed = Bed::new()?;
+    let linked = bed.linked().await?;
+    let switch = Switch::new(Fate::Answer(NOT_SIGNED[0]));
+    let tap = switch.tap(&bed, "GetItem").await?;
+    let options = FleetOptions {
+        endpoint: Some(tap.url()),
+        most_instances: 1,
+        ..FleetOptions::default()
+    };
+    let fleet = Fleet::start(&bed, options).await?;
+    let endpoint = fleet.endpoint(linked.name.as_str());
+    let body = push();
+    let deliver = || bed.stack.deliver(&endpoint, &linked.password, body.clone());
+    for _ in 0..3 {
+        assert_eq!(deliver().await?.status, 503);
+    }
+    switch.set(Fate::Pass);
+    assert_eq!(deliver().await?.status, 502, "which is retried, too");
+    assert_eq!(deliver().await?.status, 200);
+    assert_eq!(fleet.instances_started(), 2);
+    assert_eq!(stored(&bed, &linked).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn k1_a_password_that_fits_is_taken_on_while_the_record_cannot_be_read_again() -> Result<()> {
+    let bed = Bed::new()?;
+    let linked = bed.linked().await?;
+    let switch = Switch::new(Fate::Pass);
+    let tap = switch.tap(&bed, "GetItem").await?;
+    let settings = webhook::Settings {
+        retention_days: 30,
+        // Every delivery reads the record again.
+        integration_cache_seconds: 0,
+        lookup_rest_seconds: 1,
+    };
+    let app = webhook::App::new(bed.store_at(&tap.url()).await, settings);
+    assert_eq!(post(&app, &linked, &push()).await, 200);
+    for fate in [
+        Fate::Answer(INTERNAL_ERROR),
+        Fate::Answer(THROTTLED[0]),
+        Fate::Cut,
+    ] {
+        switch.set(fate);
+        assert_eq!(post(&app, &linked, &push()).await, 200, "{fate:?}");
+        let wrong = Linked {
+            password: "wrong".to_owned(),
+            ..linked.clone()
+        };
+        assert_eq!(post(&app, &wrong, &push()).await, 503, "{fate:?}");
+    }
+    assert_eq!(stored(&bed, &linked).await?, 4);
     Ok(())
 }

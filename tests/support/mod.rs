@@ -18,7 +18,7 @@ use std::{
 use ado::Ado;
 use anyhow::{Context, Result, ensure};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::{config::Credentials, types::AttributeValue};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{IntegrationName, Organization, OrganizationName, PasswordDigest, Status};
 use integration_tests::{Answer, Portal, Stack, stack::Keys};
@@ -27,7 +27,10 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use secrets::Secrets;
 use serde_json::Value;
 use simulator::{Config as SimulatorConfig, Running, Simulator};
-use store::{Claim, Store, Tables};
+use store::{
+    Claim, Store, Tables,
+    keys::{INTEGRATION, PARTITION, SORT},
+};
 
 pub(crate) use environment::Outcome;
 pub(crate) use fleet::{Fleet, FleetOptions};
@@ -36,6 +39,9 @@ pub(crate) use tap::{Fate, Tap};
 
 /// How long a warm instance goes on with what it has read, in tests that do not wait for it.
 pub(crate) const CACHE_SECONDS: u64 = 60;
+/// How long an instance does not look again for a password that did not fit: what is waited for whenever a password is given
+/// away. Five seconds where it is deployed.
+pub(crate) const REST_SECONDS: u64 = 1;
 /// How many days deliveries are kept.
 pub(crate) const RETENTION_DAYS: i64 = 30;
 
@@ -131,6 +137,7 @@ impl Bed {
         let settings = webhook::Settings {
             retention_days: RETENTION_DAYS,
             integration_cache_seconds: CACHE_SECONDS,
+            lookup_rest_seconds: REST_SECONDS,
         };
         webhook::App::new(self.store_at(endpoint).await, settings)
     }
@@ -162,6 +169,7 @@ impl Bed {
         let config = setup::Config {
             azure_devops_url: azure_devops.url().to_owned(),
             webhook_url: self.stack.description.webhook.clone(),
+            lookup_rest: Duration::from_secs(REST_SECONDS),
         };
         Ok(setup::App::new(
             self.store_at(endpoint).await,
@@ -177,7 +185,17 @@ impl Bed {
         setup: &setup::App,
         azure_devops: &Running,
     ) -> Result<Linked> {
-        let name = new_name("set-up");
+        self.set_up_as(setup, azure_devops, &new_name("set-up"))
+            .await
+    }
+
+    /// The same under a name.
+    pub(crate) async fn set_up_as(
+        &self,
+        setup: &setup::App,
+        azure_devops: &Running,
+        name: &str,
+    ) -> Result<Linked> {
         let wanted = serde_json::json!({
             "name": name,
             "organizationUrl": azure_devops.organization_url(),
@@ -189,6 +207,31 @@ impl Bed {
             name: name.parse()?,
             password: password.context("no password")?.to_owned(),
         })
+    }
+
+    /// What a process that died holds ends by itself after two minutes; for a test, now.
+    pub(crate) async fn two_minutes_pass(&self, name: &str) -> Result<()> {
+        let aws = self.aws_at(&self.stack.description.endpoint_url).await;
+        let client = aws_sdk_dynamodb::Client::new(&aws);
+        for attribute in ["claimed_until", "removing_until"] {
+            let past = AttributeValue::S("2026-01-01T00:00:00.0000000Z".to_owned());
+            let update = client
+                .update_item()
+                .table_name(self.tables().integrations)
+                .key(PARTITION, AttributeValue::S(name.to_owned()))
+                .key(SORT, AttributeValue::S(INTEGRATION.to_owned()))
+                .update_expression("SET #until = :past")
+                .condition_expression("attribute_exists(#until)")
+                .expression_attribute_names("#until", attribute)
+                .expression_attribute_values(":past", past);
+            if let Err(error) = update.send().await {
+                let is_absent = error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception());
+                ensure!(is_absent, "{error:?}");
+            }
+        }
+        Ok(())
     }
 
     /// An active integration with a password, written to the store alone.

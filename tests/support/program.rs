@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Bed, FleetOptions, RETENTION_DAYS};
+use super::{Bed, FleetOptions, REST_SECONDS, RETENTION_DAYS};
 
 /// The function's time-out and memory; infra/functions.tf sets them, and a test compares.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,6 +62,7 @@ impl Program {
                 "INTEGRATION_CACHE_SECONDS",
                 options.cache_seconds.to_string(),
             ),
+            ("LOOKUP_REST_SECONDS", REST_SECONDS.to_string()),
             // The one thing that Lambda does not set.
             (
                 "AWS_ENDPOINT_URL",

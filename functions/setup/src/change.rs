@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use domain::{Connection, Credential, IntegrationName, Status};
+use domain::{Connection, Credential, Integration, IntegrationName, Status};
 use edge::http::Answer;
 use edge::{Problem, ProblemKind};
 use http::StatusCode;
@@ -20,7 +20,8 @@ use crate::{App, fields, lease, problems, show, verify};
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ChangeRequest {
-    personal_access_token: Option<SecretString>,
+    #[serde(default, deserialize_with = "present")]
+    personal_access_token: Option<Option<SecretString>>,
     #[serde(default, deserialize_with = "present")]
     personal_access_token_expires_on: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
@@ -48,7 +49,7 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
     let Some(credential) = credential else {
         return saved(app, name, &changes, read, now).await;
     };
-    if read.is_some_and(|read| read.as_microsecond() != integration.updated_at.as_microsecond()) {
+    if !is_as_read(&integration, read) {
         return Err(changed_since());
     }
     let client = app
@@ -62,7 +63,12 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
     });
     // Verifying may have taken two minutes: the lease's life begins now.
     let now = now + SignedDuration::try_from(started.elapsed()).unwrap_or_default();
-    let (status, mut body) = lease::held(app, name, now, async |_leased, _nonce| {
+    let (status, mut body) = lease::held(app, name, now, async |leased, _nonce| {
+        // Meanwhile somebody may have changed it, or set the name up for another organization.
+        let now_is = &leased.integration;
+        if !is_as_read(now_is, read) || now_is.created_at != integration.created_at {
+            return Err(changed_since());
+        }
         app.secrets
             .keep_credential(name, &credential)
             .await
@@ -72,6 +78,11 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
     .await?;
     body["notifications"] = json!([verify::SUCCEEDED]);
     Ok((status, body))
+}
+
+/// Whether nothing about an integration changed since the caller read it, as far as the caller wants to know.
+fn is_as_read(integration: &Integration, read: Option<Timestamp>) -> bool {
+    read.is_none_or(|read| read.as_microsecond() == integration.updated_at.as_microsecond())
 }
 
 async fn saved(
@@ -117,10 +128,15 @@ impl ChangeRequest {
                 "nothing is to be changed: personalAccessToken, personalAccessTokenExpiresOn, description and labels can be",
             ));
         }
+        let no_token = || {
+            fields::invalid(
+                "personalAccessToken",
+                &"an integration has one: unlink it to remove its token",
+            )
+        };
         let credential = self
             .personal_access_token
-            .as_ref()
-            .map(fields::credential)
+            .map(|token| fields::credential(&token.ok_or_else(no_token)?))
             .transpose()?;
         let expiry = self
             .personal_access_token_expires_on

@@ -15,6 +15,7 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use lambda_http::Request;
 use secrecy::SecretString;
+use secrets::SecretsError;
 use serde::Deserialize;
 use serde_json::json;
 use store::{Activated, Claim, Claimed};
@@ -48,10 +49,10 @@ struct Wanted {
 }
 
 /// `POST /integrations`.
-pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answer {
+pub(crate) async fn create(app: &App, request: &Request, began: Timestamp) -> Answer {
     let started = Instant::now();
     let body: CreateRequest = edge::http::body(request)?;
-    let wanted = body.understood(&app.config.azure_devops_url, now)?;
+    let wanted = body.understood(&app.config.azure_devops_url, began)?;
     // Tells of a taken name before anything is asked of Azure DevOps; the claim below is what decides.
     if let Some(taken) = app
         .store
@@ -74,7 +75,7 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
         organization: &wanted.organization,
     };
     // Verifying may have taken two minutes: the claim's life begins now.
-    let now = now + SignedDuration::try_from(started.elapsed()).unwrap_or_default();
+    let now = began + SignedDuration::try_from(started.elapsed()).unwrap_or_default();
     let known_since = match app.store.claim(&claim, now).await.map_err(Problem::ours)? {
         Claimed::Yes { known_since } => known_since,
         Claimed::Taken(status) => return Err(name_taken(status)),
@@ -86,8 +87,11 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
             .at("name"));
         }
     };
-    let integration = wanted.integration(connected_as, known_since.unwrap_or(now), now);
-    let password = secure(app, &integration, &wanted.credential, &nonce).await?;
+    let name_since = known_since.unwrap_or(now);
+    let password = secure(app, &wanted, &nonce, now).await?;
+    // What is shown as its beginning is when its password begins to count.
+    let now = began + SignedDuration::try_from(started.elapsed()).unwrap_or_default();
+    let integration = wanted.integration(connected_as, name_since, now);
     let digest = PasswordDigest::of(password.expose().as_bytes());
     // Where this answer is lost the integration may be active all the same: its secrets must not be touched any more.
     let activated = app
@@ -101,10 +105,8 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
             "setting up took too long and somebody else has begun with this name; look at GET /integrations",
         ));
     }
-    if known_since.is_some() {
-        // Instances of the webhook may have read what stood under this name before.
-        tokio::time::sleep(domain::password::REST).await;
-    }
+    // Instances of the webhook may just have looked at what stood under this name before, or that nothing did.
+    tokio::time::sleep(app.config.lookup_rest).await;
     let mut body = show::shown(app, &integration);
     body["webhook"] =
         json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });
@@ -112,28 +114,41 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
     Ok((StatusCode::CREATED, body))
 }
 
-/// Writes both secrets. Where one cannot be written, both are removed and the claim is given up.
+/// Writes both secrets. Where one is refused, both are removed and the claim is given up. Where nothing is known of one, the
+/// claim runs out by itself: what is still on its way arrives before that.
 async fn secure(
     app: &App,
-    integration: &Integration,
-    credential: &Credential,
+    wanted: &Wanted,
     nonce: &str,
+    now: Timestamp,
 ) -> Result<WebhookPassword, Problem> {
-    let name = &integration.name;
+    let name = &wanted.name;
     let password = secrets::generate_password().map_err(Problem::ours)?;
     let both = async {
-        app.secrets.keep_credential(name, credential).await?;
+        app.secrets
+            .keep_credential(name, &wanted.credential)
+            .await?;
         app.secrets.keep_password(name, &password).await
     };
     // No secret is written when the claim may have run out: the name may be somebody else's by then.
-    let failed = match tokio::time::timeout(SECRETS, both).await {
+    let (failed, is_refused) = match tokio::time::timeout(SECRETS, both).await {
         Ok(Ok(())) => return Ok(password),
-        Ok(Err(error)) => Problem::ours(error),
-        Err(elapsed) => Problem::ours(elapsed),
+        Ok(Err(error)) => {
+            let is_refused = matches!(
+                error,
+                SecretsError::Unavailable {
+                    is_refused: true,
+                    ..
+                }
+            );
+            (Problem::ours(error), is_refused)
+        }
+        Err(elapsed) => (Problem::ours(elapsed), false),
     };
     match app.secrets.remove(name).await {
+        Ok(_) if !is_refused => {}
         Ok(_) => {
-            if let Err(error) = app.store.abandon(name, nonce, integration.created_at).await {
+            if let Err(error) = app.store.abandon(name, nonce, now).await {
                 tracing::warn!(
                     cause = edge::problem::chain(&error),
                     "a claim is left to end by itself"

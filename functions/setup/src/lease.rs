@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::IntegrationName;
-use edge::Problem;
 use edge::http::Answer;
+use edge::{Problem, ProblemKind};
 use jiff::Timestamp;
 use store::{Lease, Leased};
 
@@ -13,8 +13,10 @@ use crate::{App, problems};
 /// How long the work under a lease may take: less than the lease lasts.
 const LONGEST: Duration = Duration::from_secs(90);
 
-/// Does `work` under a lease that began at `now`. A second caller is refused meanwhile. Work that fails gives the lease back,
-/// so that it can be repeated at once; work that dies leaves it to end by itself, in two minutes.
+/// Does `work` under a lease that began at `now`. A second caller is refused meanwhile.
+///
+/// Work that is done, or that the caller has to repeat otherwise, gives the lease back. Where something of ours failed it is
+/// left to end by itself, in two minutes: what was sent then may still be on its way, and must not overtake a second try.
 pub(crate) async fn held(
     app: &App,
     name: &IntegrationName,
@@ -22,12 +24,15 @@ pub(crate) async fn held(
     work: impl AsyncFnOnce(Leased, &str) -> Answer,
 ) -> Answer {
     let nonce = uuid::Uuid::new_v4().to_string();
-    let leased = match app
-        .store
-        .lease(name, &nonce, now)
-        .await
-        .map_err(Problem::ours)?
-    {
+    let leased = match app.store.lease(name, &nonce, now).await {
+        Ok(lease) => lease,
+        Err(error) => {
+            // It may be ours all the same.
+            release(app, name, &nonce).await;
+            return Err(Problem::ours(error));
+        }
+    };
+    let leased = match leased {
         Lease::Yes(leased) => *leased,
         Lease::Busy => return Err(problems::being_changed()),
         Lease::NotActive(status) => return Err(problems::not_active(status)),
@@ -37,12 +42,19 @@ pub(crate) async fn held(
         Ok(answer) => answer,
         Err(elapsed) => Err(Problem::ours(elapsed)),
     };
-    // Also after success, which may have ended it already: that is no error.
-    if let Err(error) = app.store.release(name, &nonce).await {
+    let is_ours = |problem: &Problem| problem.kind() == ProblemKind::Unavailable;
+    if answer.as_ref().is_err_and(is_ours) {
+        return answer.map_err(|problem| problem.retry_after(Some(120)));
+    }
+    release(app, name, &nonce).await;
+    answer
+}
+
+async fn release(app: &App, name: &IntegrationName, nonce: &str) {
+    if let Err(error) = app.store.release(name, nonce).await {
         tracing::warn!(
             cause = edge::problem::chain(&error),
             "a lease is left to end by itself"
         );
     }
-    answer
 }

@@ -21,6 +21,8 @@ mod rotate;
 mod show;
 mod verify;
 
+use std::time::Duration;
+
 use ado::Ado;
 use domain::{Integration, IntegrationName, Organization, Status};
 use edge::{
@@ -49,6 +51,9 @@ pub struct Config {
     pub azure_devops_url: String,
     /// The webhook function's URL, to which an integration's name is appended.
     pub webhook_url: String,
+    /// For how long an instance of the webhook refuses, unlooked, what was not there when it last looked: whoever is given
+    /// a new password is given it that much later than it counts.
+    pub lookup_rest: Duration,
 }
 
 impl App {
@@ -69,6 +74,7 @@ impl App {
         let config = Config {
             azure_devops_url: config::required("AZURE_DEVOPS_URL")?,
             webhook_url: config::required("WEBHOOK_URL")?,
+            lookup_rest: Duration::from_secs(config::required("LOOKUP_REST_SECONDS")?),
         };
         let secrets = Secrets::new(&aws, prefix, recovery_days);
         Ok(Self::new(
@@ -106,7 +112,9 @@ impl App {
             (["integrations", name], &Method::PATCH) => {
                 change::change(self, request, name, now).await
             }
-            (["integrations", name, "webhook"], &Method::GET) => show::webhook(self, name).await,
+            (["integrations", name, "webhook"], &Method::GET) => {
+                show::webhook(self, name, now).await
+            }
             (["integrations", name, "webhook", "rotation"], &Method::POST) => {
                 rotate::rotation(self, request, name, now).await
             }

@@ -1,12 +1,12 @@
 //! `POST /integrations/{name}/webhook/rotation`: a new webhook password, without a delivery being refused.
 //!
-//! The order is what keeps deliveries accepted: the new password counts before anybody can read it, and the old one counts
-//! until its grace has passed. Whatever step it is cut off at, the next call goes on from there; a password that nobody was
-//! told is forgotten then.
+//! The order is what keeps deliveries accepted: the new password counts, and every instance of the webhook has had the time
+//! to look, before anybody can read it; the old one counts until its grace has passed. Whatever step it is cut off at, the
+//! next call goes on from there; a password that nobody could read is forgotten then.
 
 use domain::{
-    PasswordDigest, WebhookPassword,
-    password::{REST, TooManyPasswords, with_end, with_new},
+    IntegrationName, PasswordDigest, WebhookPassword,
+    password::{TooManyPasswords, with_end, with_new},
 };
 use edge::http::{Answer, moment};
 use edge::{Problem, ProblemKind};
@@ -20,6 +20,8 @@ use store::Leased;
 
 use crate::{App, fields, lease, problems};
 
+/// For how long a rotation that was cut off is gone on with. Later, its password may have been anywhere.
+const RESUMED: SignedDuration = SignedDuration::from_mins(15);
 /// For how many hours the previous password still counts where nothing is asked for, and at most.
 const GRACE_HOURS: (u32, u32) = (24, 168);
 
@@ -50,13 +52,20 @@ pub(crate) async fn rotation(app: &App, request: &Request, name: &str, now: Time
 }
 
 async fn rotate(app: &App, leased: Leased, nonce: &str, wanted: Wanted, now: Timestamp) -> Answer {
-    let name = &leased.integration.name;
-    let (password, digests) = match begun(app, &leased).await? {
-        Some(password) => (password, leased.digests),
-        None => begin(app, &leased, nonce, wanted, now).await?,
+    let name = &leased.integration.name.clone();
+    let (password, digests) = match written(app, &leased).await? {
+        Some((password, since)) if !wanted.force && now.duration_since(since) <= RESUMED => {
+            (password, leased.digests)
+        }
+        // A password that could be read is one like any other by now.
+        Some(_) => begin(app, name, nonce, leased.digests, wanted, now).await?,
+        None => {
+            let unread = leased.unfinished.map(|unfinished| unfinished.sha256);
+            let mut digests = leased.digests;
+            digests.retain(|digest| Some(digest.sha256) != unread);
+            begin(app, name, nonce, digests, wanted, now).await?
+        }
     };
-    // Instances of the webhook may have looked just before the new digest was there.
-    tokio::time::sleep(REST).await;
     // Service hooks that Stackhook made are given the new password here, once it makes any; those made by hand keep the old
     // one until a person changes them, which is what the grace is for.
     let current = PasswordDigest::of(password.expose().as_bytes()).sha256;
@@ -78,39 +87,35 @@ async fn rotate(app: &App, leased: Leased, nonce: &str, wanted: Wanted, now: Tim
     Ok((StatusCode::OK, body))
 }
 
-/// The new password of a rotation that was cut off after the secret was written.
-async fn begun(app: &App, leased: &Leased) -> Result<Option<WebhookPassword>, Problem> {
-    let Some(rotating) = leased.rotating else {
+/// The new password of a rotation that was cut off after the secret was written, and when that one began.
+async fn written(
+    app: &App,
+    leased: &Leased,
+) -> Result<Option<(WebhookPassword, Timestamp)>, Problem> {
+    let Some(unfinished) = leased.unfinished else {
         return Ok(None);
     };
     match app.secrets.password(&leased.integration.name).await {
         Ok(password) => {
-            let is_written = PasswordDigest::of(password.expose().as_bytes()).sha256 == rotating;
-            Ok(is_written.then_some(password))
+            let sha256 = PasswordDigest::of(password.expose().as_bytes()).sha256;
+            Ok((sha256 == unfinished.sha256).then_some((password, unfinished.since)))
         }
         Err(SecretsError::Missing(_) | SecretsError::Unreadable(_)) => Ok(None),
         Err(error) => Err(Problem::ours(error)),
     }
 }
 
-/// Makes a new password: first it counts, then it can be read.
+/// Makes a new password: first it counts, everywhere, and then it can be read.
 async fn begin(
     app: &App,
-    leased: &Leased,
+    name: &IntegrationName,
     nonce: &str,
+    kept: Vec<PasswordDigest>,
     wanted: Wanted,
     now: Timestamp,
 ) -> Result<(WebhookPassword, Vec<PasswordDigest>), Problem> {
-    let name = &leased.integration.name;
     let password = secrets::generate_password().map_err(Problem::ours)?;
     let digest = PasswordDigest::of(password.expose().as_bytes());
-    // One that an earlier try has begun with, and that nobody was told.
-    let kept: Vec<PasswordDigest> = leased
-        .digests
-        .iter()
-        .filter(|digest| Some(digest.sha256) != leased.rotating)
-        .cloned()
-        .collect();
     let digests = with_new(&kept, digest.clone(), now, wanted.force).map_err(too_many_passwords)?;
     let is_ours = app
         .store
@@ -120,6 +125,8 @@ async fn begin(
     if !is_ours {
         return Err(problems::lease_lost());
     }
+    // Instances of the webhook may have looked just before the new digest was there.
+    tokio::time::sleep(app.config.lookup_rest).await;
     app.secrets
         .keep_password(name, &password)
         .await

@@ -4,6 +4,7 @@ use domain::{Integration, IntegrationName, Status};
 use edge::Problem;
 use edge::http::{Answer, moment};
 use http::StatusCode;
+use jiff::Timestamp;
 use lambda_http::Request;
 use serde_json::{Value, json};
 
@@ -50,8 +51,11 @@ pub(crate) async fn one(app: &App, name: &str) -> Answer {
 }
 
 /// `GET /integrations/{name}/webhook`: what the service hooks page of Azure DevOps asks for.
-pub(crate) async fn webhook(app: &App, name: &str) -> Answer {
+pub(crate) async fn webhook(app: &App, name: &str, now: Timestamp) -> Answer {
     let integration = app.active(name).await?;
+    // Its password may be younger than what instances of the webhook have looked at.
+    let age = now.duration_since(integration.created_at).unsigned_abs();
+    tokio::time::sleep(app.config.lookup_rest.saturating_sub(age)).await;
     let password = app
         .secrets
         .password(&integration.name)

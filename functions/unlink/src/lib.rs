@@ -4,7 +4,7 @@
 //! A call that was cut off is finished by the next one. It reads no secret, and does not call Azure DevOps yet:
 //! removing the service hooks comes with making them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{Integration, IntegrationName, Status};
 use edge::{
@@ -24,6 +24,8 @@ const REMINDER: &str = "Service hooks that were made by hand stay in Azure DevOp
 
 /// How long removing the secrets may take: less than a call has that began to unlink.
 const SECRETS: Duration = Duration::from_secs(40);
+/// Where it took longer than this, an earlier try of the SDK's may still be on its way.
+const AT_ONCE: Duration = Duration::from_secs(4);
 
 /// The function with what it keeps between invocations.
 #[derive(Debug)]
@@ -111,6 +113,7 @@ impl App {
             }
             Begun::Unknown => return Err(unknown()),
         };
+        let started = Instant::now();
         // No secret is removed later than that: the name may have been set up again by then.
         let removed = tokio::time::timeout(SECRETS, self.secrets.remove(name))
             .await
@@ -118,7 +121,7 @@ impl App {
             .map_err(Problem::ours)?;
         let finished = self
             .store
-            .finish_unlink(name, &nonce, now)
+            .finish_unlink(name, &nonce, started.elapsed() < AT_ONCE, now)
             .await
             .map_err(Problem::ours)?;
         if finished == Finished::SetUpAgain {

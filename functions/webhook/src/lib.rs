@@ -21,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, Response};
 use store::{DeliveryKind, Recorded, Store, StoreError, Tables};
 
-use records::{Moment, Records, Refusal, Verdict};
+use records::{Moment, Records, Untold, Verdict};
 
 /// An answer has gone out by then, whatever DynamoDB does: the sender's own patience is not known, and 5 s is what is promised.
 const BUDGET: Duration = Duration::from_millis(4_500);
@@ -46,8 +46,10 @@ pub struct Settings {
     /// How many days a delivery is kept.
     pub retention_days: i64,
     /// How long an instance goes on with what it has read of an integration: as long as that, an integration that is
-    /// unlinked may go on storing. A password that does not fit is looked up again at once.
+    /// unlinked, or a password that has been ended at once, may go on being taken.
     pub integration_cache_seconds: u64,
+    /// How long an instance does not look again for a password that did not fit.
+    pub lookup_rest_seconds: u64,
 }
 
 /// What became of a request; each has one answer and one word in the log.
@@ -55,15 +57,13 @@ pub struct Settings {
 enum Outcome {
     Stored(DeliveryKind),
     /// Stored beside another delivery that has the same keys and says something else.
-    Beside,
-    Duplicate,
-    Refused(Refusal),
+    Beside(DeliveryKind),
+    Duplicate(DeliveryKind),
+    Refused,
     Gone,
     Unavailable,
     /// The budget for looking up names is spent: the password may be a new one, so it is not refused.
-    Withheld {
-        untold: Option<u32>,
-    },
+    Withheld,
     NotPost,
     NoName,
 }
@@ -82,6 +82,7 @@ impl App {
         let settings = Settings {
             retention_days: config::required("EVENT_RETENTION_DAYS")?,
             integration_cache_seconds: config::required("INTEGRATION_CACHE_SECONDS")?,
+            lookup_rest_seconds: config::required("LOOKUP_REST_SECONDS")?,
         };
         Ok(Self::new(Store::new(&edge::aws().await, tables), settings))
     }
@@ -91,7 +92,10 @@ impl App {
     pub fn new(store: Store, settings: Settings) -> Self {
         Self {
             store,
-            records: Records::new(Duration::from_secs(settings.integration_cache_seconds)),
+            records: Records::new(
+                Duration::from_secs(settings.integration_cache_seconds),
+                Duration::from_secs(settings.lookup_rest_seconds),
+            ),
             retention: SignedDuration::from_hours(settings.retention_days * 24),
             credential_failures: AtomicU32::new(0),
         }
@@ -111,7 +115,7 @@ impl App {
             monotonic: Instant::now(),
         };
         let outcome = guarded(self.outcome(&request, now)).await;
-        log(&request, outcome, now.monotonic.elapsed());
+        self.log(&request, outcome, now);
         outcome.answer()
     }
 
@@ -123,7 +127,7 @@ impl App {
             return Outcome::NoName;
         };
         let Some(presented) = credential::password_digest(request.headers()) else {
-            return Outcome::Refused(self.records.refuse(&name, now));
+            return Outcome::Refused;
         };
         match self
             .records
@@ -132,8 +136,8 @@ impl App {
         {
             Verdict::Authentic(Status::Unlinked) => Outcome::Gone,
             Verdict::Authentic(_) => self.keep(&name, request.body().as_ref(), now.time).await,
-            Verdict::Refused(refusal) => Outcome::Refused(refusal),
-            Verdict::Withheld { untold } => Outcome::Withheld { untold },
+            Verdict::Refused => Outcome::Refused,
+            Verdict::Withheld => Outcome::Withheld,
             Verdict::Unavailable(error) => self.failed(&error, "the integration cannot be read"),
         }
     }
@@ -143,6 +147,8 @@ impl App {
         tracing::error!(cause = edge::problem::chain(error), "{what}");
         if matches!(error, StoreError::Credentials { .. }) {
             self.credential_failures.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.credential_failures.store(0, Ordering::Relaxed);
         }
         Outcome::Unavailable
     }
@@ -189,19 +195,58 @@ impl App {
         };
         Ok(match recorded {
             Recorded::New => Outcome::Stored(delivery.kind),
-            Recorded::Again => Outcome::Duplicate,
+            Recorded::Again => Outcome::Duplicate(delivery.kind),
             Recorded::Other(Some(existing)) if envelope::same_resource(&existing, body) => {
-                Outcome::Duplicate
+                Outcome::Duplicate(delivery.kind)
             }
             Recorded::Other(_) => {
                 tracing::warn!("another delivery has the same keys; this one is stored beside it");
                 delivery.id = delivery.id.beside(body);
                 match self.store.record_delivery(&delivery).await? {
-                    Recorded::New => Outcome::Beside,
-                    Recorded::Again | Recorded::Other(_) => Outcome::Duplicate,
+                    Recorded::New => Outcome::Beside(delivery.kind),
+                    Recorded::Again | Recorded::Other(_) => Outcome::Duplicate(delivery.kind),
                 }
             }
         })
+    }
+}
+
+impl App {
+    /// One line a delivery; one in a while about all strangers together, so that they cannot buy log lines.
+    fn log(&self, request: &Request, outcome: Outcome, started: Moment) {
+        let (status, word) = outcome.parts();
+        let status = status.as_u16();
+        let took = started.monotonic.elapsed();
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let name = integration_name(request);
+        let untold = match (outcome, &name) {
+            (Outcome::Refused, Some(name)) => self.records.refused(name, started),
+            (Outcome::Withheld, _) => self.records.withheld(started),
+            _ => None,
+        };
+        if let Some(untold) = untold {
+            log_strangers(&untold);
+        }
+        let integration = name.as_ref().map_or("", IntegrationName::as_str);
+        match outcome {
+            Outcome::Refused | Outcome::Withheld | Outcome::NotPost | Outcome::NoName => {
+                tracing::debug!(outcome = word, status, duration_ms, "request");
+            }
+            Outcome::Stored(kind) | Outcome::Beside(kind) | Outcome::Duplicate(kind) => {
+                let kind = kind.as_str();
+                tracing::info!(
+                    outcome = word,
+                    kind,
+                    status,
+                    duration_ms,
+                    integration,
+                    "request"
+                );
+            }
+            Outcome::Gone | Outcome::Unavailable => {
+                tracing::info!(outcome = word, status, duration_ms, integration, "request");
+            }
+        }
     }
 }
 
@@ -235,19 +280,13 @@ impl Outcome {
     /// The status, and the word in the log.
     fn parts(self) -> (StatusCode, &'static str) {
         match self {
-            Self::Stored(DeliveryKind::Event) => (StatusCode::OK, "stored"),
-            Self::Stored(DeliveryKind::Test) => (StatusCode::OK, "test"),
-            Self::Stored(DeliveryKind::Quarantined) => (StatusCode::OK, "quarantined"),
-            Self::Stored(DeliveryKind::Oversize) => (StatusCode::OK, "oversize"),
-            Self::Beside => (StatusCode::OK, "beside"),
-            Self::Duplicate => (StatusCode::OK, "duplicate"),
-            Self::Refused(Refusal { known: true, .. }) => {
-                (StatusCode::UNAUTHORIZED, "refused_known")
-            }
-            Self::Refused(_) => (StatusCode::UNAUTHORIZED, "refused"),
+            Self::Stored(_) => (StatusCode::OK, "stored"),
+            Self::Beside(_) => (StatusCode::OK, "beside"),
+            Self::Duplicate(_) => (StatusCode::OK, "duplicate"),
+            Self::Refused => (StatusCode::UNAUTHORIZED, "refused"),
             Self::Gone => (StatusCode::GONE, "gone"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            Self::Withheld { .. } => (StatusCode::SERVICE_UNAVAILABLE, "withheld"),
+            Self::Withheld => (StatusCode::SERVICE_UNAVAILABLE, "withheld"),
             Self::NotPost => (StatusCode::METHOD_NOT_ALLOWED, "method"),
             Self::NoName => (StatusCode::NOT_FOUND, "path"),
         }
@@ -277,34 +316,21 @@ impl Outcome {
     }
 }
 
-/// One line a delivery. What strangers send is told at the debug level only; refusals under a known name, and what was
-/// withheld, once in a while with their count: nobody can buy log lines, or tell by the time it takes whether there is an
-/// integration of a name.
-fn log(request: &Request, outcome: Outcome, took: Duration) {
-    let (status, word) = outcome.parts();
-    let (status, duration_ms) = (
-        status.as_u16(),
-        u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-    );
-    let count = match outcome {
-        Outcome::Refused(Refusal { known: false, .. }) | Outcome::NotPost | Outcome::NoName => None,
-        Outcome::Refused(Refusal { untold, .. }) | Outcome::Withheld { untold } => untold,
-        _ => Some(1),
-    };
-    let Some(count) = count else {
-        tracing::debug!(outcome = word, status, duration_ms, "request");
-        return;
-    };
-    let integration = integration_name(request)
-        .map(String::from)
-        .unwrap_or_default();
+/// One line about what strangers were answered: whatever their names, so that the time an answer takes tells nothing.
+fn log_strangers(untold: &Untold) {
+    let Untold {
+        known,
+        unknown,
+        withheld,
+        ..
+    } = *untold;
+    let integration = untold.name.as_ref().map_or("", IntegrationName::as_str);
     tracing::info!(
-        outcome = word,
-        status,
-        duration_ms,
+        refused_known = known,
+        refused = unknown,
+        withheld,
         integration,
-        count,
-        "request"
+        "strangers"
     );
 }
 
@@ -340,23 +366,5 @@ mod tests {
             assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert!(answer.headers().contains_key(header::RETRY_AFTER));
         }
-    }
-
-    #[test]
-    fn refusals_of_strangers_and_of_wrong_passwords_are_the_same() {
-        let refused = |known| {
-            Outcome::Refused(Refusal {
-                known,
-                untold: None,
-            })
-            .answer()
-        };
-        let (one, other) = (refused(true), refused(false));
-        assert_eq!(one.status(), other.status());
-        assert_eq!(one.headers(), other.headers());
-        assert!(matches!(
-            (one.body(), other.body()),
-            (Body::Empty, Body::Empty)
-        ));
     }
 }

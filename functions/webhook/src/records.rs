@@ -1,7 +1,8 @@
 //! What deliveries are authenticated against: integrations' records, kept for a while.
 //!
 //! A record is read again when a password does not fit, since that may be newer than what is kept; and never more often than
-//! a flood of wrong ones may cost. Whether there is an integration of a name makes no difference to what is done.
+//! a flood of wrong ones may cost. Whether there is an integration of a name, and whether it is called by others, makes no
+//! difference to what is done for a stranger.
 
 use std::{
     collections::HashMap,
@@ -9,18 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{
-    IntegrationName, Status,
-    password::{Lineup, REST},
-};
+use domain::{IntegrationName, Status, password::Lineup};
 use jiff::Timestamp;
 use store::{Store, StoreError};
 
 /// How many names without an integration are remembered.
 const MOST_UNKNOWN: usize = 256;
 /// How many reads for senders without a password that is known an instance makes at once, and how soon it gets each of them
-/// back: 20 a second. A read costs less than the invocation that asks for it.
-const BUDGET: (u32, Duration) = (40, Duration::from_millis(50));
+/// back: 100 a second. A read costs less than the invocation that asks for it, and those of a flood are many more than that.
+const BUDGET: (u32, Duration) = (100, Duration::from_millis(10));
+/// For how long a password that fits what is kept is taken, where the record cannot be read again.
+const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often refusals, and what was withheld, are told at most.
+const TOLD: Duration = Duration::from_secs(5);
 
 /// A moment by both clocks: the one that tells the time of day, and the one that only goes forward.
 ///
@@ -46,23 +48,11 @@ pub(crate) enum Verdict {
     /// The password fits an integration in this state.
     Authentic(Status),
     /// It does not.
-    Refused(Refusal),
+    Refused,
     /// It cannot be told, since the record cannot be read.
     Unavailable(StoreError),
     /// It cannot be told, since what is kept may be too old and too much was looked up of late.
-    Withheld {
-        /// How many such verdicts were not told yet; `None` where one was told just now.
-        untold: Option<u32>,
-    },
-}
-
-/// A refusal, for the log and its alarm; never for the answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// Whether there is an integration of that name, as far as this instance has seen.
-    pub(crate) known: bool,
-    /// How many refusals under that name were not told yet, this one among them; `None` where one was told just now.
-    pub(crate) untold: Option<u32>,
+    Withheld,
 }
 
 /// The records of an instance.
@@ -70,6 +60,8 @@ pub(crate) struct Refusal {
 pub(crate) struct Records {
     /// How long a record is taken for true.
     fresh: Duration,
+    /// How long a name is not looked at again for a password that did not fit.
+    rest: Duration,
     state: Mutex<State>,
 }
 
@@ -79,27 +71,21 @@ struct State {
     /// Reads that were made from the budget, and when the first of them was.
     spent: u32,
     since: Option<Moment>,
-    withheld: Untold,
-}
-
-/// What is to be told once in a while, with its number.
-#[derive(Clone, Copy, Debug, Default)]
-struct Untold {
-    count: u32,
+    untold: Untold,
     told_at: Option<Moment>,
 }
 
-impl Untold {
-    /// Counts one more; gives how many there were since the last time it was told, where that is long enough ago.
-    fn count(&mut self, now: Moment) -> Option<u32> {
-        self.count = self.count.saturating_add(1);
-        let tell = self.told_at.is_none_or(|told| now.since(told) >= REST);
-        let untold = tell.then_some(self.count);
-        if tell {
-            (self.count, self.told_at) = (0, Some(now));
-        }
-        untold
-    }
+/// What strangers were answered since that was last told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Untold {
+    /// Refusals under names of integrations, as far as this instance has seen.
+    pub(crate) known: u32,
+    /// The first of those names.
+    pub(crate) name: Option<IntegrationName>,
+    /// All other refusals.
+    pub(crate) unknown: u32,
+    /// Answers that were neither yes nor no.
+    pub(crate) withheld: u32,
 }
 
 /// What is kept under a name, whether or not there is an integration.
@@ -108,22 +94,16 @@ struct Kept {
     status: Option<Status>,
     passwords: Lineup,
     read_at: Moment,
-    refused: Untold,
-}
-
-impl Kept {
-    fn refuse(&mut self, now: Moment) -> Refusal {
-        Refusal {
-            known: self.status.is_some(),
-            untold: self.refused.count(now),
-        }
-    }
+    /// When it was last read for a password that did not fit. Reads for others do not count: a stranger would see by the
+    /// answer that there are others.
+    looked_at: Option<Moment>,
 }
 
 impl Records {
-    pub(crate) fn new(fresh: Duration) -> Self {
+    pub(crate) fn new(fresh: Duration, rest: Duration) -> Self {
         Self {
             fresh,
+            rest,
             state: Mutex::default(),
         }
     }
@@ -136,33 +116,31 @@ impl Records {
         presented: &[u8; 32],
         now: Moment,
     ) -> Verdict {
-        if let Some(verdict) = self.judge_by_what_is_kept(name, presented, now) {
-            return verdict;
-        }
-        let record = match store.webhook_record(name).await {
-            Ok(record) => record,
-            Err(error) => return Verdict::Unavailable(error),
+        let reason = match self.judge_by_what_is_kept(name, presented, now) {
+            Kind::Verdict(verdict) => return verdict,
+            Kind::Read(reason) => reason,
+        };
+        let record = match (store.webhook_record(name).await, reason) {
+            (Ok(record), _) => record,
+            (Err(error), Reason::Old(status, age)) if age < STALE => {
+                tracing::error!(
+                    cause = edge::problem::chain(&error),
+                    "the integration cannot be read; what is kept is taken for true"
+                );
+                return Verdict::Authentic(status);
+            }
+            (Err(error), _) => return Verdict::Unavailable(error),
         };
         let (status, passwords) = record.map_or((None, Lineup::default()), |record| {
             (Some(record.status), record.passwords)
         });
         let fits = passwords.matches(presented, now.time);
-        let mut state = self.locked();
-        let kept = state.keep(name, status, passwords, now);
+        let looked = (!fits).then_some(now);
+        self.locked().keep(name, status, passwords, now, looked);
         match status {
             Some(status) if fits => Verdict::Authentic(status),
-            _ => Verdict::Refused(kept.refuse(now)),
+            _ => Verdict::Refused,
         }
-    }
-
-    /// Notes that a delivery without a readable password was refused.
-    pub(crate) fn refuse(&self, name: &IntegrationName, now: Moment) -> Refusal {
-        let mut state = self.locked();
-        state
-            .kept
-            .get_mut(name)
-            .map(|kept| kept.refuse(now))
-            .unwrap_or_default()
     }
 
     /// The verdict, where no read is needed or none may be made.
@@ -171,25 +149,52 @@ impl Records {
         name: &IntegrationName,
         presented: &[u8; 32],
         now: Moment,
-    ) -> Option<Verdict> {
+    ) -> Kind {
         let mut state = self.locked();
-        if let Some(kept) = state.kept.get_mut(name) {
+        if let Some(kept) = state.kept.get(name) {
             let age = now.since(kept.read_at);
+            let looked = kept.looked_at.map(|looked| now.since(looked));
             match (kept.passwords.matches(presented, now.time), kept.status) {
                 (true, Some(status)) if age < self.fresh => {
-                    return Some(Verdict::Authentic(status));
+                    return Kind::Verdict(Verdict::Authentic(status));
                 }
                 // Whoever knows what was a password a minute ago may make us look again.
-                (true, _) => return None,
-                (false, _) if age < REST => return Some(Verdict::Refused(kept.refuse(now))),
-                (false, _) => {}
+                (true, Some(status)) => return Kind::Read(Reason::Old(status, age)),
+                _ if looked.is_some_and(|age| age < self.rest) => {
+                    return Kind::Verdict(Verdict::Refused);
+                }
+                _ => {}
             }
         }
         if state.may_read(now) {
-            return None;
+            Kind::Read(Reason::Unfit)
+        } else {
+            Kind::Verdict(Verdict::Withheld)
         }
-        let untold = state.withheld.count(now);
-        Some(Verdict::Withheld { untold })
+    }
+
+    /// Counts a refusal; gives what is to be told, where that is not too soon. What is done is the same for every name.
+    pub(crate) fn refused(&self, name: &IntegrationName, now: Moment) -> Option<Untold> {
+        let mut state = self.locked();
+        let is_known = state
+            .kept
+            .get(name)
+            .is_some_and(|kept| kept.status.is_some());
+        let untold = &mut state.untold;
+        untold.known += u32::from(is_known);
+        untold.unknown += u32::from(!is_known);
+        // Once a line: a copy each time is what a stranger could measure.
+        if is_known && untold.name.is_none() {
+            untold.name = Some(name.clone());
+        }
+        state.tell(now)
+    }
+
+    /// Counts what was withheld, likewise.
+    pub(crate) fn withheld(&self, now: Moment) -> Option<Untold> {
+        let mut state = self.locked();
+        state.untold.withheld += 1;
+        state.tell(now)
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -197,7 +202,31 @@ impl Records {
     }
 }
 
+/// What is kept says it, or it has to be read.
+enum Kind {
+    Verdict(Verdict),
+    Read(Reason),
+}
+
+/// Why a record is read.
+#[derive(Clone, Copy)]
+enum Reason {
+    /// The password fits what is kept, which is too old.
+    Old(Status, Duration),
+    /// The password does not fit, or nothing is kept.
+    Unfit,
+}
+
 impl State {
+    /// What was not told yet, where the last time is long enough ago.
+    fn tell(&mut self, now: Moment) -> Option<Untold> {
+        if self.told_at.is_some_and(|told| now.since(told) < TOLD) {
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
+
     /// Takes one read from the budget, if there is one.
     fn may_read(&mut self, now: Moment) -> bool {
         let (most, each) = BUDGET;
@@ -219,7 +248,8 @@ impl State {
         status: Option<Status>,
         passwords: Lineup,
         read_at: Moment,
-    ) -> &mut Kept {
+        looked: Option<Moment>,
+    ) {
         if status.is_none() && !self.kept.contains_key(name) {
             self.forget_an_unknown_name();
         }
@@ -227,10 +257,10 @@ impl State {
             status,
             passwords,
             read_at,
-            refused: Untold::default(),
+            looked_at: None,
         });
         (kept.status, kept.passwords, kept.read_at) = (status, passwords, read_at);
-        kept
+        kept.looked_at = looked.or(kept.looked_at);
     }
 
     /// Makes room for another name without an integration, where there are too many.
@@ -272,7 +302,7 @@ mod tests {
         let start = moment();
         for number in 0..1_000 {
             let name = format!("n{number}").parse().unwrap();
-            state.keep(&name, None, Lineup::default(), after(start, number));
+            state.keep(&name, None, Lineup::default(), after(start, number), None);
         }
         assert_eq!(state.kept.len(), MOST_UNKNOWN);
         assert!(state.kept.contains_key(&"n999".parse().unwrap()));
@@ -283,10 +313,10 @@ mod tests {
         let mut state = State::default();
         let start = moment();
         let known = "acme".parse().unwrap();
-        state.keep(&known, Some(Status::Active), Lineup::default(), start);
+        state.keep(&known, Some(Status::Active), Lineup::default(), start, None);
         for number in 0..1_000 {
             let name = format!("n{number}").parse().unwrap();
-            state.keep(&name, None, Lineup::default(), after(start, number));
+            state.keep(&name, None, Lineup::default(), after(start, number), None);
         }
         assert!(state.kept.contains_key(&known));
     }
@@ -295,9 +325,9 @@ mod tests {
     fn reads_for_strangers_are_bounded_and_come_back() {
         let mut state = State::default();
         let start = moment();
-        assert_eq!((0..1_000).filter(|_| state.may_read(start)).count(), 40);
-        let later = after(start, 1_000);
-        assert_eq!((0..1_000).filter(|_| state.may_read(later)).count(), 20);
+        assert_eq!((0..1_000).filter(|_| state.may_read(start)).count(), 100);
+        let later = after(start, 500);
+        assert_eq!((0..1_000).filter(|_| state.may_read(later)).count(), 50);
     }
 
     #[test]
@@ -316,14 +346,79 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_a_name_are_told_once_in_a_while_with_their_number() {
-        let mut state = State::default();
+    fn when_the_budget_is_spent_a_known_name_with_a_wrong_password_fares_as_an_unknown_one() {
+        let records = Records::new(Duration::from_secs(60), Duration::from_secs(5));
+        let start = moment();
+        let (known, unknown) = ("acme".parse().unwrap(), "nobody".parse().unwrap());
+        let passwords = Lineup::new(&[domain::PasswordDigest::of(b"right")]);
+        let right = domain::PasswordDigest::of(b"right").sha256;
+        records
+            .locked()
+            .keep(&known, Some(Status::Active), passwords, start, None);
+        while records.locked().may_read(start) {}
+        for name in [&known, &unknown] {
+            assert!(matches!(
+                records.judge_by_what_is_kept(name, &[7; 32], start),
+                Kind::Verdict(Verdict::Withheld)
+            ));
+        }
+        assert!(matches!(
+            records.judge_by_what_is_kept(&known, &right, start),
+            Kind::Verdict(Verdict::Authentic(Status::Active))
+        ));
+        assert!(
+            matches!(
+                records.judge_by_what_is_kept(&known, &right, after(start, 60_000)),
+                Kind::Read(Reason::Old(Status::Active, _))
+            ),
+            "who knows a password needs no budget"
+        );
+    }
+
+    #[test]
+    fn a_read_for_an_authentic_delivery_does_not_change_what_a_stranger_is_answered() {
+        let records = Records::new(Duration::from_secs(60), Duration::from_secs(5));
         let start = moment();
         let name = "acme".parse().unwrap();
-        let kept = state.keep(&name, Some(Status::Active), Lineup::default(), start);
-        let told: Vec<Option<u32>> = [0, 1, 2, 4_999, 5_000, 5_001]
-            .map(|milliseconds| kept.refuse(after(start, milliseconds)).untold)
-            .to_vec();
-        assert_eq!(told, [Some(1), None, None, None, Some(4), None]);
+        let keep = |looked| {
+            let (status, none) = (Some(Status::Active), Lineup::default());
+            records.locked().keep(&name, status, none, start, looked);
+        };
+        let judge = |milliseconds| {
+            records.judge_by_what_is_kept(&name, &[7; 32], after(start, milliseconds))
+        };
+        keep(None);
+        assert!(matches!(judge(1), Kind::Read(Reason::Unfit)));
+        keep(Some(start));
+        keep(None);
+        assert!(matches!(judge(4_999), Kind::Verdict(Verdict::Refused)));
+        assert!(matches!(judge(5_000), Kind::Read(Reason::Unfit)));
+    }
+
+    #[test]
+    fn refusals_are_told_once_in_a_while_with_their_number_whatever_their_names() {
+        let records = Records::new(Duration::from_secs(60), Duration::from_secs(5));
+        let start = moment();
+        let (known, unknown) = ("acme".parse().unwrap(), "nobody".parse().unwrap());
+        let (active, none) = (Some(Status::Active), Lineup::default());
+        records.locked().keep(&known, active, none, start, None);
+        let mut told = Vec::new();
+        for (milliseconds, name) in [
+            (0, &unknown),
+            (1, &known),
+            (2, &unknown),
+            (4_999, &known),
+            (5_000, &unknown),
+            (5_001, &known),
+        ] {
+            let untold = records.refused(name, after(start, milliseconds));
+            told.push(untold.map(|untold| (untold.known, untold.unknown, untold.name)));
+        }
+        let [first, .., last, _] = told.as_slice() else {
+            panic!("{told:?}")
+        };
+        assert_eq!(*first, Some((0, 1, None)));
+        assert_eq!(*last, Some((2, 2, Some(known))));
+        assert_eq!(told.iter().flatten().count(), 2);
     }
 }

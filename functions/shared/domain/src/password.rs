@@ -1,17 +1,9 @@
 //! What is kept of a webhook password: its SHA-256 digest, and until when it counts.
 //! Never the password itself (that lies in Secrets Manager, which the function facing the internet cannot read).
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
-
-/// How long an instance of the webhook goes without reading an integration again after a password that did not fit.
-///
-/// Whoever changes what fits (setting up under a known name, a rotation) waits as long before the new password is used: then
-/// no instance refuses it.
-pub const REST: Duration = Duration::from_secs(5);
 
 /// How many digests of one integration can be alive at once: a rotation adds one before it ends another.
 pub const MOST_DIGESTS: usize = 4;

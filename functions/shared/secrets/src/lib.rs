@@ -37,6 +37,8 @@ pub enum SecretsError {
     Unavailable {
         /// What was being done.
         doing: &'static str,
+        /// Whether Secrets Manager said so itself. Else nothing is known: it may be done yet.
+        is_refused: bool,
         /// What the SDK says of it; never a value.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -169,12 +171,7 @@ impl Secrets {
             };
             match delete.send().await {
                 Ok(_) => removed += 1,
-                // Not there, or scheduled for deletion already.
-                Err(error)
-                    if matches!(
-                        code(&error),
-                        Some("ResourceNotFoundException" | "InvalidRequestException")
-                    ) => {}
+                Err(error) if is_gone(&error) => {}
                 Err(error) => return Err(unavailable("remove a secret", error)),
             }
         }
@@ -268,12 +265,28 @@ fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&str> {
         .and_then(ProvideErrorMetadata::code)
 }
 
+/// Whether a secret is not there, or scheduled for deletion already. AWS has the same code for whatever else stands in the way
+/// of a deletion, as a replica of the secret does: then it is not gone.
+fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    let message = error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::message)
+        .unwrap_or_default();
+    match code(error) {
+        Some("ResourceNotFoundException") => true,
+        // "… because it was marked for deletion", "… because it was already scheduled for deletion".
+        Some("InvalidRequestException") => message.contains("for deletion"),
+        _ => false,
+    }
+}
+
 fn unavailable<E>(doing: &'static str, error: SdkError<E>) -> SecretsError
 where
     E: std::error::Error + Send + Sync + 'static,
 {
     SecretsError::Unavailable {
         doing,
+        is_refused: matches!(error, SdkError::ServiceError(_)),
         source: Box::new(error),
     }
 }

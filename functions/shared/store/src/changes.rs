@@ -22,21 +22,31 @@ const LEASE_IT: &str = "SET claim = :claim, claimed_until = :until";
 /// The claim stays when its time is over: so the same write again, after a lost answer, meets its own.
 const IS_LEASED: &str = "#status = :active AND claim = :claim";
 const RELEASE_IT: &str = "REMOVE claimed_until";
-const BEGIN_ROTATION: &str = "SET digests = :digests, rotating = :rotating, updated_at = :now";
+const BEGIN_ROTATION: &str =
+    "SET digests = :digests, rotating = :rotating, rotating_since = :now, updated_at = :now";
 const END_ROTATION: &str =
-    "SET digests = :digests, updated_at = :now REMOVE rotating, claimed_until";
+    "SET digests = :digests, updated_at = :now REMOVE rotating, rotating_since";
 const IS_ACTIVE: &str = "#status = :active";
 const IS_ACTIVE_AND_AS_READ: &str = "#status = :active AND updated_at IN (:read, :now)";
 
-/// An integration that nobody else changes for two minutes.
+/// An integration whose secrets nobody else writes for two minutes.
 #[derive(Clone, Debug)]
 pub struct Leased {
     /// It.
     pub integration: Integration,
     /// The digests of its passwords.
     pub digests: Vec<PasswordDigest>,
-    /// The digest of the password that an earlier rotation, which was cut off, has begun with.
-    pub rotating: Option<[u8; 32]>,
+    /// The earlier rotation that was cut off, if one was.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// A rotation that has begun and not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The digest of the password it has begun with.
+    pub sha256: [u8; 32],
+    /// When it began.
+    pub since: Timestamp,
 }
 
 /// What became of asking for a lease.
@@ -98,10 +108,13 @@ impl Store {
         match update.send().await {
             Ok(answer) => {
                 let mut item: IntegrationItem = from_item(answer.attributes.unwrap_or_default())?;
-                let rotating = item.rotating.take();
+                let (rotating, since) = (item.rotating.take(), item.rotating_since);
                 Ok(Lease::Yes(Box::new(Leased {
                     digests: digests(std::mem::take(&mut item.digests))?,
-                    rotating: rotating.and_then(|digest| digest.as_slice().try_into().ok()),
+                    unfinished: rotating.zip(since).and_then(|(digest, since)| {
+                        let sha256 = digest.as_slice().try_into().ok()?;
+                        Some(Unfinished { sha256, since })
+                    }),
                     integration: item.try_into()?,
                 })))
             }
@@ -152,7 +165,7 @@ impl Store {
         self.under_lease("begin a rotation", update, nonce).await
     }
 
-    /// Notes that a rotation has ended, and with it the lease. `false` where the lease is lost.
+    /// Notes that a rotation has ended. `false` where the lease is lost.
     ///
     /// # Errors
     ///

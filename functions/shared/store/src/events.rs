@@ -43,8 +43,7 @@ const BATCH_WAITS: [Duration; 6] = [
 const IS_NEW: &str = "attribute_not_exists(pk)";
 const RECEIVED_BY: &str = "received <= :until";
 const HEAD: &str = "pk, sk, kind, received";
-const OF_INTEGRATION_RECEIVED: &str = "attention = :name AND received BETWEEN :from AND :until";
-const IS_OF_KIND: &str = "kind = :kind";
+const OF_KIND_RECEIVED: &str = "attention = :kind AND received BETWEEN :from AND :until";
 
 /// What a delivery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +61,17 @@ pub enum DeliveryKind {
 }
 
 impl DeliveryKind {
+    /// The word used in logs and keys.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Test => "test",
+            Self::Oversize => "oversize",
+            Self::Quarantined => "quarantined",
+        }
+    }
+
     /// Whether a person should see it: it is listed by an index of its own then.
     #[must_use]
     pub fn wants_attention(self) -> bool {
@@ -143,7 +153,7 @@ struct DeliveryItem {
     sha256: Option<ByteBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// The integration's name, where a person should see this delivery.
+    /// Where a person should see this delivery: its partition in the index of those.
     #[serde(skip_serializing_if = "Option::is_none")]
     attention: Option<String>,
 }
@@ -198,7 +208,7 @@ impl Store {
             attention: delivery
                 .kind
                 .wants_attention()
-                .then(|| delivery.id.integration().to_owned()),
+                .then(|| keys::attention(delivery.id.integration(), delivery.kind.as_str())),
         };
         let whole = kept.len() == delivery.body.len();
         let in_parts = stored.len() > MOST_IN_ITEM;
@@ -352,19 +362,16 @@ impl Store {
         (from, until): (Timestamp, Timestamp),
         most: usize,
     ) -> Result<Vec<DeliveryHead>, StoreError> {
-        let kind = serde_dynamo::to_attribute_value(kind)
-            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        let kind = keys::attention(integration.as_str(), kind.as_str());
         let mut items = self
             .client
             .query()
             .table_name(&self.tables.events)
             .index_name(ATTENTION)
-            .key_condition_expression(OF_INTEGRATION_RECEIVED)
-            .expression_attribute_values(":name", AttributeValue::S(integration.to_string()))
+            .key_condition_expression(OF_KIND_RECEIVED)
+            .expression_attribute_values(":kind", AttributeValue::S(kind))
             .expression_attribute_values(":from", micros(from))
             .expression_attribute_values(":until", micros(until))
-            .filter_expression(IS_OF_KIND)
-            .expression_attribute_values(":kind", kind)
             .scan_index_forward(false)
             .into_paginator()
             .items()

@@ -19,11 +19,12 @@ use crate::{
     keys::{DIRECTORY, INTEGRATION, PARTITION, SORT},
 };
 
-const IS_ACTIVE: &str = "#status = :active";
+/// A try that took long does not hide what a later one found.
+const IS_ACTIVE_AND_TRIED_BEFORE: &str =
+    "#status = :active AND (attribute_not_exists(checked_at) OR checked_at <= :now)";
 const NOTE_CONNECTION: &str =
-    "SET connected_as = :who, checked_at = :now, updated_at = :now, connection_failure = :failure";
-const NOTE_CONNECTED: &str =
-    "SET connected_as = :who, checked_at = :now, updated_at = :now REMOVE connection_failure";
+    "SET connected_as = :who, checked_at = :now, connection_failure = :failure";
+const NOTE_CONNECTED: &str = "SET connected_as = :who, checked_at = :now REMOVE connection_failure";
 
 /// What a delivery is authenticated against, and nothing more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,11 @@ pub(crate) struct IntegrationItem {
     token_expires_on: Option<Date>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     connected_as: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "as_compared"
+    )]
     checked_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     connection_failure: Option<String>,
@@ -73,9 +78,11 @@ pub(crate) struct IntegrationItem {
     /// Until when somebody may be setting it up, or changing it. Written by conditional updates alone.
     #[serde(default, skip_serializing)]
     claimed_until: Option<Timestamp>,
-    /// The digest whose rotation has begun and not ended.
+    /// The digest whose rotation has begun and not ended, and when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotating: Option<ByteBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rotating_since: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -217,7 +224,8 @@ impl Store {
         Ok(DirectoryPage { integrations, next })
     }
 
-    /// Notes how a try of the connection of an active integration went; `false` where it is not active.
+    /// Notes how a try of the connection of an active integration went; `false` where it is not active, or was tried again
+    /// since. It counts as no change of the integration.
     ///
     /// # Errors
     ///
@@ -233,7 +241,7 @@ impl Store {
             NOTE_CONNECTED
         };
         let mut update = self
-            .update(name, expression, IS_ACTIVE)
+            .update(name, expression, IS_ACTIVE_AND_TRIED_BEFORE)
             .expression_attribute_values(":active", status(Status::Active))
             .expression_attribute_values(":who", text(&connection.connected_as))
             .expression_attribute_values(":now", moment(connection.checked_at));
@@ -298,8 +306,13 @@ fn compared(moment: Timestamp) -> String {
     crate::keys::seven_digits(shown)
 }
 
-fn as_compared<S: serde::Serializer>(moment: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&compared(*moment))
+fn as_compared<T, S>(moment: &T, to: S) -> Result<S::Ok, S::Error>
+where
+    T: Copy + Into<Option<Timestamp>>,
+    S: serde::Serializer,
+{
+    let moment: Option<Timestamp> = (*moment).into();
+    moment.map(compared).serialize(to)
 }
 
 impl IntegrationItem {
@@ -332,6 +345,7 @@ impl IntegrationItem {
             digests: digests.iter().map(DigestItem::from).collect(),
             claimed_until: None,
             rotating: None,
+            rotating_since: None,
         }
     }
 }

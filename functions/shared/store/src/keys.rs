@@ -18,8 +18,8 @@ pub const INTEGRATION: &str = "integration";
 /// integration's own item has with the value [`INTEGRATION`].
 pub const DIRECTORY: &str = "directory";
 
-/// The sparse index of the events table that has what a person should see, and its partition attribute, which is the
-/// integration's name; it is sorted by [`RECEIVED`].
+/// The sparse index of the events table that has what a person should see, and its partition attribute, which [`attention`]
+/// makes; it is sorted by [`RECEIVED`].
 pub const ATTENTION: &str = "attention";
 /// When a delivery was received, in microseconds since 1970.
 pub const RECEIVED: &str = "received";
@@ -166,6 +166,12 @@ impl DeliveryId {
 #[must_use]
 pub fn partition(integration: &IntegrationName, day: Date, shard: u8) -> String {
     format!("{integration}#{day}#{shard}")
+}
+
+/// The partition of an integration and a kind of deliveries, `quarantined` for one, in the index [`ATTENTION`].
+#[must_use]
+pub fn attention(integration: &str, kind: &str) -> String {
+    format!("{integration}#{kind}")
 }
 
 /// The sort key of a part, which is alone in its partition.

@@ -21,6 +21,7 @@
 
 pub mod body;
 mod changes;
+mod checksum;
 mod events;
 mod integrations;
 pub mod keys;
@@ -34,7 +35,7 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
-pub use changes::{Changed, Changes, Lease, Leased};
+pub use changes::{Changed, Changes, Lease, Leased, Unfinished};
 pub use events::{
     Delivery, DeliveryHead, DeliveryKind, LARGEST_BODY, NewDelivery, OVERSIZE_HEAD, Recorded,
 };
@@ -146,6 +147,7 @@ impl Store {
         let config = aws_sdk_dynamodb::config::Builder::from(config)
             .timeout_config(timeouts)
             .retry_config(retries)
+            .interceptor(checksum::Checksum)
             .build();
         Self {
             client: Client::from_conf(config),

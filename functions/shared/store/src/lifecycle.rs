@@ -33,7 +33,7 @@ const IS_RELEASABLE: &str = "claim = :claim AND attribute_exists(claimed_until)"
 const IS_CLAIMED: &str = "claim = :claim";
 const IS_CLAIMED_AND_PENDING: &str = "claim = :claim AND #status = :pending";
 const MAY_UNLINK: &str = "#status = :unlinking OR (#status = :active AND (attribute_not_exists(claimed_until) OR claimed_until < :now)) OR (#status IN (:pending, :unlinked) AND claimed_until < :now)";
-const UNLINK_IT: &str = "SET #status = :unlinking, updated_at = :now, removing_until = :until REMOVE claim, claimed_until, expires, rotating ADD unlinkers :me";
+const UNLINK_IT: &str = "SET #status = :unlinking, updated_at = :now, removing_until = :until REMOVE claim, claimed_until, expires, rotating, rotating_since ADD unlinkers :me";
 const IS_UNLINKING: &str = "#status = :unlinking";
 const IS_UNLINKED_BY_ONE: &str = "#status = :unlinking AND unlinkers = :me";
 const BURY_IT: &str = "SET #status = :unlinked, updated_at = :now, expires = :expires REMOVE unlinkers, description, labels, token_expires_on, connected_as, checked_at, connection_failure";
@@ -264,8 +264,8 @@ impl Store {
 
     /// Finishes unlinking: what is left is a tombstone with the password's digests, for 90 days.
     ///
-    /// Where two calls unlinked at once, the name cannot be set up again before the other one has no time left: it must not
-    /// remove the new secrets.
+    /// Where two calls unlinked at once, or this one may have sent something that is still on its way (`is_clean` is false),
+    /// the name cannot be set up again before there is no time left for that: the new secrets must not be removed.
     ///
     /// # Errors
     ///
@@ -274,6 +274,7 @@ impl Store {
         &self,
         name: &IntegrationName,
         nonce: &str,
+        is_clean: bool,
         now: Timestamp,
     ) -> Result<Finished, StoreError> {
         let alone = self
@@ -285,7 +286,8 @@ impl Store {
             .expression_attribute_values(":me", only(nonce));
         let among_others = self.update(name, BURY_IT, IS_UNLINKING);
         let mut in_the_way = Item::new();
-        for update in [alone, among_others] {
+        let updates = [is_clean.then_some(alone), Some(among_others)];
+        for update in updates.into_iter().flatten() {
             let update = update
                 .expression_attribute_values(":unlinking", status(Status::Unlinking))
                 .expression_attribute_values(":unlinked", status(Status::Unlinked))
