@@ -79,7 +79,7 @@ async fn s2_the_same_event_fifty_times_at_once_is_stored_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_same_keys_with_another_resource_are_stored_beside_the_first() -> Result<()> {
+async fn s2_the_same_keys_with_another_resource_are_stored_beside_the_first() -> Result<()> {
     let bed = Bed::new()?;
     let linked = bed.linked().await?;
     let app = bed.webhook().await;

@@ -253,7 +253,7 @@ async fn one_delivery_has_its_body_exactly_as_received() -> Result<()> {
 }
 
 #[tokio::test]
-async fn forged_ids_tokens_and_times_are_refused() -> Result<()> {
+async fn u9_u10_forged_ids_tokens_and_times_are_refused() -> Result<()> {
     let bed = Bed::new()?;
     let app = bed.deliveries().await;
     for (path, expected) in [

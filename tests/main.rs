@@ -2,9 +2,13 @@
 //! A test that finds no stack fails with a hint.
 
 mod answers;
+mod assumptions;
+mod bodies;
+mod cases;
 mod change;
 mod corpus;
 mod crashes;
+mod day;
 mod delivery_log;
 mod faults;
 mod journey;

@@ -8,30 +8,7 @@ use integration_tests::{Function, Stack};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::new_name;
-
-/// A call of the local AWS by its JSON protocol, as the account's root.
-async fn aws(stack: &Stack, service: &str, target: &str, body: Value) -> Result<Value> {
-    let headers = [
-        ("x-amz-target", target),
-        ("content-type", "application/x-amz-json-1.1"),
-    ];
-    let (keys, url) = (
-        &stack.description.admin,
-        format!("{}/", stack.description.endpoint_url),
-    );
-    stack
-        .signed(
-            keys,
-            service,
-            Method::POST,
-            &url,
-            &headers,
-            body.to_string(),
-        )
-        .await?
-        .expect(200)
-}
+use crate::support::{aws, new_name};
 
 /// Everything that the functions have logged.
 async fn logged(stack: &Stack) -> Result<String> {

@@ -6,7 +6,7 @@ use simulator::Running;
 
 use crate::support::{
     Bed, Fate, Tap, answer::Answer, azure_devops, get, json as body_of, new_name, now, parts,
-    portal, problem, send,
+    portal, problem, request, send,
 };
 
 fn wanted(azure_devops: &Running, name: &str) -> Value {
@@ -73,7 +73,7 @@ async fn creating_verifies_stores_and_says_both_notifications_word_for_word() ->
 }
 
 #[tokio::test]
-async fn a_name_that_is_taken_is_409_and_asks_nothing_of_azure_devops() -> Result<()> {
+async fn u8_a_name_that_is_taken_is_409_and_asks_nothing_of_azure_devops() -> Result<()> {
     let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
     let linked = bed.linked().await?;
     let app = bed.setup(&azure_devops).await?;
@@ -94,7 +94,7 @@ async fn a_name_that_is_taken_is_409_and_asks_nothing_of_azure_devops() -> Resul
 }
 
 #[tokio::test]
-async fn two_at_once_under_one_name_make_one_integration() -> Result<()> {
+async fn u8_two_at_once_under_one_name_make_one_integration() -> Result<()> {
     let (bed, azure_devops, name) = (Bed::new()?, azure_devops().await?, new_name("twice"));
     let (one, other) = (
         bed.setup(&azure_devops).await?,
@@ -214,7 +214,7 @@ async fn u4_each_refused_connection_is_a_422_that_says_which_it_was_and_stores_n
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_with_the_token() -> Result<()> {
+async fn u3_a_redirect_is_not_followed_with_the_token() -> Result<()> {
     let (bed, azure_devops, name) = (Bed::new()?, azure_devops().await?, new_name("redirect"));
     let app = bed.setup(&azure_devops).await?;
     portal(&azure_devops)?
@@ -400,7 +400,7 @@ async fn u12_a_secret_that_cannot_be_written_leaves_nothing_and_the_name_free() 
 }
 
 #[tokio::test]
-async fn the_list_is_paged_and_a_forged_page_token_is_400() -> Result<()> {
+async fn u10_the_list_is_paged_and_a_forged_page_token_is_400() -> Result<()> {
     let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
     let app = bed.setup(&azure_devops).await?;
     let made = [
@@ -582,5 +582,63 @@ async fn unknown_integrations_paths_and_methods_are_refused() -> Result<()> {
             "{body}"
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn u5_markup_is_data_in_every_answer() -> Result<()> {
+    let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
+    let app = bed.setup(&azure_devops).await?;
+    let markup = "<script>alert(1)</script> {{7*7}} =cmd()";
+    let mut wanted = wanted(&azure_devops, &new_name("markup"));
+    wanted["description"] = json!(markup);
+    wanted["labels"] = json!([markup]);
+    let created = app.handle(send("POST", "/integrations", &wanted)).await;
+    wanted["name"] = json!(markup);
+    let refused = app.handle(send("POST", "/integrations", &wanted)).await;
+    for answer in [&created, &refused] {
+        let kind = answer.headers()["content-type"].to_str()?;
+        assert!(kind.starts_with("application/") && kind.ends_with("json"));
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    }
+    let body = body_of(created)?;
+    assert_eq!(body["description"], markup);
+    assert_eq!(body["labels"], json!([markup]));
+    let (status, body) = parts(&refused)?;
+    assert_eq!(status, 422);
+    assert!(!body.to_string().contains("<script>"), "it is not repeated");
+    Ok(())
+}
+
+#[tokio::test]
+async fn u11_what_is_no_json_of_ours_is_400_and_causes_no_call() -> Result<()> {
+    let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
+    let app = bed.setup(&azure_devops).await?;
+    let many: serde_json::Map<String, Value> = (0..10_000)
+        .map(|number| (format!("f{number}"), json!(1)))
+        .collect();
+    let mut long = wanted(&azure_devops, &new_name("long"));
+    long["description"] = json!("x".repeat(1_000_000));
+    for (case, body) in [
+        (
+            "a form",
+            "name=acme&organizationUrl=https%3A%2F%2Fdev.azure.com%2Facme".to_owned(),
+        ),
+        ("nothing", String::new()),
+        ("an array", "[]".to_owned()),
+        ("deep", "[".repeat(60_000)),
+        ("ten thousand fields", Value::from(many).to_string()),
+        ("a field of a megabyte", long.to_string()),
+    ] {
+        let request = request(
+            "POST",
+            "/integrations",
+            &[("content-type", "application/x-www-form-urlencoded")],
+            lambda_http::Body::from(body),
+        );
+        let (status, body) = parts(&app.handle(request).await)?;
+        assert_eq!((status, problem(&body)), (400, "invalid-request"), "{case}");
+    }
+    assert!(azure_devops.requests().is_empty());
     Ok(())
 }

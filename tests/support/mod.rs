@@ -316,6 +316,29 @@ pub(crate) fn portal(azure_devops: &Running) -> Result<Portal> {
     Ok(Portal::new(client, azure_devops.url()))
 }
 
+/// A call of the local AWS by its JSON protocol, as the account's root.
+pub(crate) async fn aws(stack: &Stack, service: &str, target: &str, body: Value) -> Result<Value> {
+    let headers = [
+        ("x-amz-target", target),
+        ("content-type", "application/x-amz-json-1.1"),
+    ];
+    let (keys, url) = (
+        &stack.description.admin,
+        format!("{}/", stack.description.endpoint_url),
+    );
+    stack
+        .signed(
+            keys,
+            service,
+            reqwest::Method::POST,
+            &url,
+            &headers,
+            body.to_string(),
+        )
+        .await?
+        .expect(200)
+}
+
 /// A delivery as the function URL hands it over.
 pub(crate) fn delivery(linked: &Linked, body: impl Into<Vec<u8>>) -> Request {
     with_password(linked.name.as_str(), &linked.password, body)
