@@ -226,6 +226,57 @@ async fn set_up_receive_look_and_unlink() -> Result<()> {
 }
 
 #[tokio::test]
+async fn change_the_token_and_the_password_with_an_operators_rights() -> Result<()> {
+    let stack = Stack::of_this_test()?;
+    let azure_devops = &stack.description.azure_dev_ops;
+    let path = format!("/integrations/{}", new_name("changes"));
+    let name = path.rsplit('/').next().context("no name")?;
+    let wanted = json!({
+        "name": name,
+        "organizationUrl": azure_devops.organization_url,
+        "personalAccessToken": azure_devops.personal_access_token,
+    });
+    let setup = async |method, path: &str, body: &Value| {
+        let body = (!body.is_null()).then_some(body);
+        stack.call(Function::Setup, method, path, body).await
+    };
+    let created = setup(Method::POST, "/integrations", &wanted)
+        .await?
+        .expect(201)?;
+    let endpoint = created["webhook"]["endpoint"].as_str().context("none")?;
+    let old = created["webhook"]["password"].as_str().context("none")?;
+
+    let token = json!({ "personalAccessToken": azure_devops.tokens["older"], "updatedAt": created["updatedAt"] });
+    let changed = setup(Method::PATCH, &path, &token).await?.expect(200)?;
+    assert_ne!(changed["updatedAt"], created["updatedAt"]);
+    setup(Method::PATCH, &path, &token).await?.expect(409)?;
+    setup(Method::POST, &format!("{path}/verification"), &Value::Null)
+        .await?
+        .expect(200)?;
+
+    let rotation = format!("{path}/webhook/rotation");
+    let rotated = setup(Method::POST, &rotation, &Value::Null)
+        .await?
+        .expect(200)?;
+    let new = rotated["password"].as_str().context("none")?;
+    for password in [old, new] {
+        assert_eq!(stack.deliver(endpoint, password, "{}").await?.status, 200);
+    }
+    let log = format!("/deliveries?integration={name}&outcome=quarantined");
+    let log = stack
+        .call(Function::Deliveries, Method::GET, &log, None)
+        .await?
+        .expect(200)?;
+    // The same bytes twice are one delivery.
+    assert_eq!(log["deliveries"].as_array().map(Vec::len), Some(1));
+    stack
+        .call(Function::Unlink, Method::DELETE, &path, None)
+        .await?
+        .expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn u7_an_unsigned_call_of_an_operators_function_is_refused_by_the_platform() -> Result<()> {
     let stack = Stack::of_this_test()?;
     let description = &stack.description;

@@ -79,6 +79,8 @@ pub struct AzureDevOps {
     pub organization_url: String,
     /// A token that it accepts.
     pub personal_access_token: String,
+    /// Tokens of each kind, by the simulator's names for them.
+    pub tokens: BTreeMap<String, String>,
 }
 
 /// A local stack, and a client for it.

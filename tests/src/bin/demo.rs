@@ -95,9 +95,14 @@ impl Demo {
             "The same delivery again is answered with 200 and stored once; strangers get 401; nonsense is kept aside",
         );
         self.odd(&webhook).await?;
-        step(8, "Unlink: the preview, then the removal");
+        step(
+            8,
+            "A new token, tried before it takes the old one's place; a new password, while the hooks still have the old one",
+        );
+        let webhook = self.change(webhook).await?;
+        step(9, "Unlink: the preview, then the removal");
         self.unlink(&webhook).await?;
-        step(9, "The same name again: the old endpoint, a new password");
+        step(10, "The same name again: the old endpoint, a new password");
         self.again(&webhook).await?;
         println!("\nAll steps did what they should.");
         Ok(())
@@ -293,6 +298,51 @@ impl Demo {
         act(Method::POST, "tags", json!({ "name": "v2026.11" })).await?;
         act(Method::DELETE, "branches/fix/anchor", Value::Null).await?;
         self.portal.settle().await
+    }
+
+    async fn change(&self, webhook: Webhook) -> Result<Webhook> {
+        let path = format!("/integrations/{NAME}");
+        let tokens = &self.stack.description.azure_dev_ops.tokens;
+        let patch = |kind: &str| json!({ "personalAccessToken": tokens.get(kind) });
+        let expired = self
+            .call(
+                Function::Setup,
+                Method::PATCH,
+                &path,
+                Some(patch("expired")),
+            )
+            .await?
+            .expect(422)?;
+        says(&format!("422 {}", shown(&expired["detail"])));
+        let changed = self
+            .call(Function::Setup, Method::PATCH, &path, Some(patch("older")))
+            .await?
+            .expect(200)?;
+        says(&format!("✓ {}", shown(&changed["notifications"][0])));
+        let rotation = format!("{path}/webhook/rotation");
+        let rotated = self
+            .call(Function::Setup, Method::POST, &rotation, Some(json!({})))
+            .await?
+            .expect(200)?;
+        let new = Webhook {
+            endpoint: shown(&rotated["endpoint"]).to_owned(),
+            password: shown(&rotated["password"]).to_owned(),
+        };
+        ensure!(new.password != webhook.password, "the password is the same");
+        ensure!(new.endpoint == webhook.endpoint, "the endpoint is another");
+        for (which, password) in [("old", &webhook.password), ("new", &new.password)] {
+            let answer = self
+                .stack
+                .deliver(&webhook.endpoint, password, "{}")
+                .await?;
+            says(&format!("{} with the {which} password", answer.status));
+            ensure!(answer.status == 200, "it is refused");
+        }
+        says(&format!(
+            "the old one counts until {}",
+            shown(&rotated["previousPasswordValidUntil"])
+        ));
+        Ok(new)
     }
 
     async fn look(&self, webhook: &Webhook) -> Result<()> {
