@@ -34,6 +34,12 @@ locals {
       value       = "$.fields.withheld"
       description = "Senders without a known password were so many that some were answered 503 without a look"
     }
+    failures = {
+      metric      = "Failures"
+      pattern     = "{ $.level = \"ERROR\" }"
+      value       = "1"
+      description = "Something of ours failed, whatever the sender was answered"
+    }
     quarantined = {
       metric      = "Quarantined"
       pattern     = "{ $.fields.message = \"request\" && $.fields.kind = \"quarantined\" }"

@@ -32,7 +32,7 @@ resource "aws_dynamodb_table" "events" {
     type = "N"
   }
 
-  # Sparse: what a person should see (quarantined, oversize) carries the integration's name there.
+  # Sparse: what a person should see (quarantined, oversize) carries integration and kind there.
   global_secondary_index {
     name               = "attention"
     hash_key           = "attention"

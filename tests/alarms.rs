@@ -1,11 +1,14 @@
-//! The alarms count lines of the log: each pattern of `infra/alarms.tf` has to fit a line that the real function writes.
+//! The alarms count lines of the log: each pattern of `infra/alarms.tf` has to fit a line that the function writes.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::support::{
-    Bed, Fate, Fleet, FleetOptions, Linked, Tap, answer::Answer, new_event, new_name,
-};
+use crate::support::{Bed, Linked, new_event, new_name, post, with_password};
 
 /// One condition of a pattern: where it looks, and what it wants to see.
 #[derive(Debug)]
@@ -76,86 +79,64 @@ impl Condition {
     }
 }
 
-/// Everything that an alarm is for, once.
-async fn provoke(bed: &Bed, fleet: &Fleet, linked: &Linked) -> Result<()> {
-    let endpoint = fleet.endpoint(linked.name.as_str());
-    let deliver = async |password: &str, body: String| -> Result<u16> {
-        Ok(bed.stack.deliver(&endpoint, password, body).await?.status)
-    };
-    let mut event = new_event("ado/git.push.json");
-    for body in [
-        event.to_string(),
-        "no json".to_owned(),
-        "x".repeat(store::LARGEST_BODY + 1),
-    ] {
-        assert_eq!(deliver(&linked.password, body).await?, 200);
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend_from_slice(bytes);
+        Ok(bytes.len())
     }
-    event["resource"]["pushId"] = json!(99_999);
-    assert_eq!(deliver(&linked.password, event.to_string()).await?, 200);
-    assert_eq!(deliver("wrong", "{}".to_owned()).await?, 401);
-    Ok(())
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn lines(&self) -> Vec<String> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&kept);
+        text.lines().map(str::to_owned).collect()
+    }
 }
 
 #[tokio::test]
 async fn every_alarm_counts_a_line_that_the_function_writes() -> Result<()> {
     let bed = Bed::new()?;
     let linked = bed.linked().await?;
-    let options = || FleetOptions {
-        most_instances: 1,
-        variables: vec![("AWS_LAMBDA_LOG_LEVEL", "INFO".to_owned())],
-        ..FleetOptions::default()
-    };
-    let fleet = Fleet::start(&bed, options()).await?;
-    provoke(&bed, &fleet, &linked).await?;
-    let mut lines = fleet.end().await?;
+    let log = Log::default();
+    let writer = log.clone();
+    let logging = edge::log_to(move || writer.clone(), tracing::Level::INFO);
+    let _logging = tracing::subscriber::set_default(logging);
 
-    // Without DynamoDB; and with one that knows no name at once, so that strangers use up what may be read for them.
-    let tap = Tap::on(&bed.stack.description.endpoint_url, |_, _| Fate::Cut).await?;
-    let endpoint = Some(tap.url());
-    let fleet = Fleet::start(
-        &bed,
-        FleetOptions {
-            endpoint,
-            ..options()
-        },
-    )
-    .await?;
-    let away = fleet.endpoint(linked.name.as_str());
-    let answer = bed.stack.deliver(&away, &linked.password, "{}").await?;
-    assert_eq!(answer.status, 503);
-    lines.extend(fleet.end().await?);
-    let tap = Tap::on(&bed.stack.description.endpoint_url, |_, _| {
-        Fate::Answer(Answer::ok(b"{}", &[]))
-    })
-    .await?;
-    let endpoint = Some(tap.url());
-    let fleet = Fleet::start(
-        &bed,
-        FleetOptions {
-            endpoint,
-            ..options()
-        },
-    )
-    .await?;
-    let is_told = |fleet: &Fleet| {
-        let lines = fleet.logs();
-        lines
-            .iter()
-            .any(|line| line.contains("\"withheld\":") && !line.contains("\"withheld\":0"))
-    };
-    for _ in 0..20_000 {
-        if is_told(&fleet) {
-            break;
-        }
-        let strangers = (0..20).map(|_| {
-            let endpoint = fleet.endpoint(&new_name("nobody"));
-            let stack = &bed.stack;
-            async move { stack.deliver(&endpoint, "guess", "{}").await }
-        });
-        futures::future::try_join_all(strangers).await?;
+    // All that is stored, and a wrong password.
+    let app = bed.webhook().await;
+    let mut event = new_event("ado/git.push.json");
+    let over = "x".repeat(store::LARGEST_BODY + 1);
+    for body in [event.to_string(), "no json".to_owned(), over] {
+        assert_eq!(post(&app, &linked, body).await, 200);
     }
-    lines.extend(fleet.end().await?);
+    event["resource"]["pushId"] = json!(99_999);
+    assert_eq!(post(&app, &linked, event.to_string()).await, 200);
+    let wrong = Linked {
+        password: "wrong".to_owned(),
+        ..linked.clone()
+    };
+    assert_eq!(post(&app, &wrong, "{}").await, 401);
 
+    // Without DynamoDB.
+    let away = bed.webhook_at("http://127.0.0.1:1").await;
+    assert_eq!(post(&away, &linked, "{}").await, 503);
+
+    // More strangers at once than may be looked up.
+    let app = bed.webhook().await;
+    let strangers = (0..300).map(|_| app.handle(with_password(&new_name("nobody"), "guess", "{}")));
+    futures::future::join_all(strangers).await;
+
+    let lines = log.lines();
     let lines: Vec<Value> = lines
         .iter()
         .map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}")))

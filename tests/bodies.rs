@@ -140,7 +140,8 @@ async fn s16_what_has_expired_and_is_still_there_is_not_shown_and_in_nobodys_way
     let bed = Bed::new()?;
     let long_ago = now() - SignedDuration::from_hours(31 * 24);
     let linked = bed.linked_since(long_ago).await?;
-    let event = new_event("ado/git.push.json");
+    let mut event = new_event("ado/git.push.json");
+    event["createdDate"] = json!(store::keys::seven_digits(long_ago));
     let body = event.to_string();
     let identity = EventIdentity {
         created_date: Some(long_ago),

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Bed, Linked, azure_devops, get, json as body_of, parts, portal, post, problem, send,
+    Bed, Linked, azure_devops, get, json as body_of, now, parts, portal, post, problem, send,
 };
 
 async fn patch(app: &setup::App, linked: &Linked, wanted: &Value) -> Result<(u16, Value)> {
@@ -166,6 +166,11 @@ async fn what_cannot_be_changed_is_refused_by_name() -> Result<()> {
         ),
         (json!({ "labels": [""] }), 422, Some("labels")),
         (
+            json!({ "personalAccessToken": null, "description": "x" }),
+            422,
+            Some("personalAccessToken"),
+        ),
+        (
             json!({ "personalAccessToken": "short" }),
             422,
             Some("personalAccessToken"),
@@ -191,7 +196,7 @@ async fn what_cannot_be_changed_is_refused_by_name() -> Result<()> {
     // Neither while it is being unlinked, nor when it is.
     bed.store()
         .await
-        .begin_unlink(&linked.name, "one", crate::support::now())
+        .begin_unlink(&linked.name, "one", now())
         .await?;
     let wanted = json!({ "description": "x", "personalAccessToken": azure_devops.token("older") });
     let (status, body) = patch(&setup, &linked, &wanted).await?;
@@ -209,5 +214,58 @@ async fn what_cannot_be_changed_is_refused_by_name() -> Result<()> {
     .context("unlinking goes on")?;
     let (status, body) = patch(&setup, &linked, &wanted).await?;
     assert_eq!((status, problem(&body)), (404, "not-found"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_that_was_tried_for_an_earlier_life_of_the_name_is_not_written() -> Result<()> {
+    let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
+    let setup = bed.setup(&azure_devops).await?;
+    let linked = bed.set_up(&setup, &azure_devops).await?;
+    // Trying the token takes so long that the name is unlinked and set up again meanwhile.
+    let slow = json!({ "kind": "latency", "milliseconds": 8_000, "times": 1 });
+    portal(&azure_devops)?
+        .control(reqwest::Method::POST, "faults", slow)
+        .await?;
+    let wanted = json!({ "personalAccessToken": azure_devops.token("older") });
+    let meanwhile = async {
+        // Its call is on its way, and meets the fault before ours do.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let path = format!("/integrations/{}", linked.name);
+        body_of(
+            bed.unlink()
+                .await
+                .handle(send("DELETE", &path, &json!({})))
+                .await,
+        )?;
+        bed.two_minutes_pass(linked.name.as_str()).await?;
+        bed.set_up_as(&setup, &azure_devops, linked.name.as_str())
+            .await
+    };
+    let (patched, again) = tokio::join!(patch(&setup, &linked, &wanted), meanwhile);
+    let (again, (status, body)) = (again?, patched?);
+    assert_eq!((status, problem(&body)), (409, "changed-since"), "{body}");
+    assert!(keeps(&bed, &again, azure_devops.token("good")).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_try_that_took_long_does_not_hide_what_a_later_one_found() -> Result<()> {
+    let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
+    let setup = bed.setup(&azure_devops).await?;
+    let linked = bed.set_up(&setup, &azure_devops).await?;
+    let before = shown(&setup, &linked).await?;
+    let failed = |seconds| domain::Connection {
+        connected_as: "Ines Varga".to_owned(),
+        checked_at: now() + jiff::SignedDuration::from_secs(seconds),
+        failure: Some("the token has expired".to_owned()),
+    };
+    let store = bed.store().await;
+    assert!(!store.record_connection(&linked.name, &failed(-60)).await?);
+    assert_eq!(shown(&setup, &linked).await?, before);
+    assert!(store.record_connection(&linked.name, &failed(1)).await?);
+    let after = shown(&setup, &linked).await?;
+    assert_eq!(after["connection"]["status"], "failed");
+    assert_eq!(after["updatedAt"], before["updatedAt"], "it is no change");
     Ok(())
 }

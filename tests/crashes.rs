@@ -103,7 +103,7 @@ async fn s14_wherever_the_receiver_dies_at_a_call_what_it_acknowledged_is_stored
                 break;
             }
         }
-        assert_eq!(died, 4, "a read and a write, before and after");
+        assert!(at_each_of(2, died), "a read and a write: {died}");
     }
     Ok(())
 }
@@ -215,6 +215,7 @@ async fn set_up_dies(death: Death, is_known: bool, finish_by_unlinking: bool) ->
     if is_known {
         ensure!(create(&app, &azure_devops, &name).await?.0 == 201);
         body_of(unlink(&bed, &name).await)?;
+        bed.two_minutes_pass(&name).await?;
     }
     let answer = dying(&bed, death, async |endpoint| {
         let app = bed.setup_at(&azure_devops, &endpoint).await?;
@@ -259,9 +260,9 @@ async fn walk<F: Future<Output = Result<bool>>>(dies: impl Fn(Death) -> F) -> Re
 }
 
 /// Whether it died at each of `calls`, before and after. One may be missing: a call that should have died after it was done
-/// can time out before that, on a machine that is busy.
+/// can time out before that, on a machine that is busy; and then there is a call more.
 fn at_each_of(calls: usize, died: usize) -> bool {
-    (2 * calls - 1..=2 * calls).contains(&died)
+    (2 * calls - 1..=2 * calls + 2).contains(&died)
 }
 
 #[tokio::test]
@@ -283,9 +284,10 @@ async fn u12_setting_up_that_dies_at_any_call_is_undone_by_unlinking() -> Result
 async fn u12_setting_an_unlinked_name_up_that_dies_at_any_call_leaves_nothing_behind() -> Result<()>
 {
     for finish_by_unlinking in [false, true] {
-        // Secrets that are scheduled for deletion take three calls each: create, write, restore; and write again.
+        // A look, the claim, the activation; and each secret that is scheduled for deletion is created, written, restored and
+        // written again.
         let died = walk(|death| set_up_dies(death, true, finish_by_unlinking)).await?;
-        assert!(died >= 10, "{died}");
+        assert!(at_each_of(11, died), "{died}");
     }
     Ok(())
 }
@@ -487,6 +489,7 @@ async fn lives_with_lost_answers(call: usize) -> Result<()> {
         .await??;
         ensure!(status == 200, "unlink: {status} {body}");
         ensure!(has_no_secret(&bed, &name).await?, "an orphan secret");
+        bed.two_minutes_pass(&name).await?;
     }
     Ok(())
 }

@@ -88,6 +88,8 @@ async fn k4_no_delivery_is_refused_while_the_password_changes_under_a_burst() ->
     let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
     let setup = bed.setup(&azure_devops).await?;
     let linked = bed.set_up(&setup, &azure_devops).await?;
+    // A young password is shown only when every instance takes it.
+    shown_password(&setup, &linked).await?;
     let is_over = Arc::new(AtomicBool::new(false));
     let mut senders = tokio::task::JoinSet::new();
     let current = Arc::new(std::sync::Mutex::new(linked.clone()));
@@ -250,8 +252,12 @@ async fn a_rotation_that_was_cut_off_is_gone_on_with_unless_the_password_has_to_
     ] {
         let linked = bed.set_up(&setup, &azure_devops).await?;
         // It ends when the secret is written.
-        let fails = Tap::on(&bed.stack.description.endpoint_url, |call, number| {
-            if call.ends_with("UpdateItem") && number > 2 {
+        let is_written = AtomicBool::new(false);
+        let fails = Tap::on(&bed.stack.description.endpoint_url, move |call, _| {
+            if call == "secretsmanager.PutSecretValue" {
+                is_written.store(true, Ordering::Relaxed);
+            }
+            if call.ends_with("UpdateItem") && is_written.load(Ordering::Relaxed) {
                 Fate::Answer(INTERNAL_ERROR)
             } else {
                 Fate::Pass

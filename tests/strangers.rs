@@ -88,6 +88,23 @@ async fn a3_a_flood_of_unknown_names_costs_a_bounded_number_of_reads_and_503_bey
     Ok(())
 }
 
+#[tokio::test]
+async fn a3_what_the_budget_is_spent_for_is_neither_refused_nor_read() -> Result<()> {
+    let bed = Bed::new()?;
+    let tap = Tap::counting(&bed.stack.description.endpoint_url).await?;
+    let app = bed.webhook_at(&tap.url()).await;
+    // All of them ask before the first is answered.
+    let strangers = (0..300).map(|_| app.handle(with_password(&new_name("nobody"), "guess", "{}")));
+    let answers = futures::future::join_all(strangers).await;
+    let withheld = answers.iter().filter(|answer| answer.status() == 503);
+    let refused = answers.iter().filter(|answer| answer.status() == 401);
+    let (withheld, refused) = (withheld.count(), refused.count());
+    assert_eq!(withheld + refused, 300);
+    assert!(withheld > 100, "{withheld}");
+    assert_eq!(tap.count("GetItem"), refused);
+    Ok(())
+}
+
 /// Rounds of each kind, in a random order.
 const ROUNDS: usize = 20_000;
 /// What dudect calls a difference (Reparaz, Balasch, Verbauwhede 2017: a t beyond 4.5).

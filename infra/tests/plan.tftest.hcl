@@ -118,7 +118,7 @@ run "alarms" {
   }
 
   assert {
-    condition     = toset(keys(aws_cloudwatch_metric_alarm.delivery)) == toset(["unavailable", "refused", "quarantined", "oversize", "beside", "withheld"])
+    condition     = toset(keys(aws_cloudwatch_metric_alarm.delivery)) == toset(["unavailable", "refused", "quarantined", "oversize", "beside", "withheld", "failures"])
     error_message = "Each outcome that a person should know of has an alarm."
   }
 

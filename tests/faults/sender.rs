@@ -58,14 +58,6 @@ async fn outage(bed: &Bed, fate: Fate, signal: Option<&str>) -> Result<()> {
         let event = pushed["events"][0]["id"].as_str().context("no event")?;
         events.insert(event.to_owned());
     }
-    if let Some(signal) = signal {
-        tap.held(PUSHES).await;
-        for _ in 0..PUSHES {
-            let alive = fleet.instances_alive();
-            fleet.signal_one(signal)?;
-            fleet.until_alive(alive - 1).await?;
-        }
-    }
     let failed = || {
         let all = azure_devops.deliveries();
         let failed = all.iter().filter(|one| one.attempt == 1);
@@ -74,6 +66,11 @@ async fn outage(bed: &Bed, fate: Fate, signal: Option<&str>) -> Result<()> {
     for _ in 0..3_000 {
         if failed().len() == PUSHES {
             break;
+        }
+        if let Some(signal) = signal {
+            // The one at work, once one is; it may have ended by itself meanwhile.
+            tap.held(1).await;
+            let _killed = fleet.signal_one(signal);
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

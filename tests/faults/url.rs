@@ -18,8 +18,8 @@ async fn r7_what_comes_in_above_the_ceiling_is_throttled_with_429_and_never_reac
 -> Result<()> {
     let bed = Bed::new()?;
     let linked = bed.linked().await?;
-    // Held until the SDK tries again: as long as that the only place is taken.
-    let tap = tap_with(&bed, "PutItem", &[Fate::Hang]).await?;
+    // Held until the SDK tries for the third time: as long as that the only place is taken.
+    let tap = tap_with(&bed, "PutItem", &[Fate::Hang; 2]).await?;
     let options = FleetOptions {
         endpoint: Some(tap.url()),
         concurrency_ceiling: Some(1),

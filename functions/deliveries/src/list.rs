@@ -78,10 +78,7 @@ pub(crate) async fn list(app: &App, request: &Request, now: Timestamp) -> Answer
     let wanted = wanted(app, request, now).await?;
     let mut page = Page::default();
     match wanted.attention() {
-        Some(kind) => {
-            page.fill(app, &wanted, &indexed(app, &wanted, kind).await?)
-                .await?
-        }
+        Some(kind) => page.fill_by_index(app, &wanted, kind).await?,
         None => page.fill_by_days(app, &wanted, started).await?,
     }
     let mut body = json!({ "deliveries": page.rows });
@@ -91,19 +88,19 @@ pub(crate) async fn list(app: &App, request: &Request, now: Timestamp) -> Answer
     Ok((StatusCode::OK, body))
 }
 
-/// The newest heads of a kind that has an index, of all integrations that are asked for; at least as many as are examined,
-/// if there are.
+/// The newest heads of a kind that has an index, of all integrations that are asked for, in order; and where there are more,
+/// behind which of them.
 async fn indexed(
     app: &App,
     wanted: &Wanted,
     kind: DeliveryKind,
-) -> Result<Vec<DeliveryHead>, Problem> {
+) -> Result<(Vec<DeliveryHead>, Option<Cursor>), Problem> {
     let newest = |source: &Source| {
         let (store, name) = (app.store.clone(), source.name.clone());
         let within = (wanted.from, wanted.to);
         async move {
             store
-                .heads_for_attention(&name, kind, within, MOST_EXAMINED + 1)
+                .heads_for_attention(&name, kind, within, MOST_EXAMINED)
                 .await
         }
     };
@@ -113,9 +110,15 @@ async fn indexed(
         .try_collect()
         .await
         .map_err(Problem::ours)?;
+    let are_cut = heads.iter().filter(|heads| heads.len() >= MOST_EXAMINED);
+    let end = are_cut
+        .filter_map(|heads| heads.last())
+        .map(Cursor::of)
+        .max();
     let mut heads: Vec<DeliveryHead> = heads.into_iter().flatten().collect();
+    heads.retain(|head| end.as_ref().is_none_or(|end| Cursor::of(head) >= *end));
     heads.sort_unstable_by_key(|head| std::cmp::Reverse(Cursor::of(head)));
-    Ok(heads)
+    Ok((heads, end))
 }
 
 /// The page as it grows.
@@ -128,6 +131,21 @@ struct Page {
 }
 
 impl Page {
+    /// Adds what is wanted of a kind that has an index, until the page is full or as many were examined as may be.
+    async fn fill_by_index(
+        &mut self,
+        app: &App,
+        wanted: &Wanted,
+        kind: DeliveryKind,
+    ) -> Result<(), Problem> {
+        let (heads, end) = indexed(app, wanted, kind).await?;
+        self.fill(app, wanted, &heads).await?;
+        if let (false, Some(end)) = (self.is_full, end) {
+            (self.last, self.is_full) = (Some(end), true);
+        }
+        Ok(())
+    }
+
     /// Adds what is wanted day by day, the newest first, until the page is full.
     async fn fill_by_days(
         &mut self,

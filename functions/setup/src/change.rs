@@ -12,7 +12,7 @@ use lambda_http::Request;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
-use store::{Changed, Changes};
+use store::{Changed, Changes, Under};
 
 use crate::{App, fields, lease, problems, show, verify};
 
@@ -47,7 +47,7 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
     let integration = app.active(name).await?;
     let name = &integration.name;
     let Some(credential) = credential else {
-        return saved(app, name, &changes, read, now).await;
+        return saved(app, name, &changes, Under::None { read }, now).await;
     };
     if !is_as_read(&integration, read) {
         return Err(changed_since());
@@ -56,14 +56,15 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
         .ado
         .organization(&app.organization(&integration), &credential)
         .map_err(problems::of_azure_devops)?;
+    let connected_as = verify::connection(&client).await?;
+    // Verifying may have taken two minutes: the lease's life begins now.
+    let now = now + SignedDuration::try_from(started.elapsed()).unwrap_or_default();
     changes.connection = Some(Connection {
-        connected_as: verify::connection(&client).await?,
+        connected_as,
         checked_at: now,
         failure: None,
     });
-    // Verifying may have taken two minutes: the lease's life begins now.
-    let now = now + SignedDuration::try_from(started.elapsed()).unwrap_or_default();
-    let (status, mut body) = lease::held(app, name, now, async |leased, _nonce| {
+    let (status, mut body) = lease::held(app, name, now, async |leased, nonce| {
         // Meanwhile somebody may have changed it, or set the name up for another organization.
         let now_is = &leased.integration;
         if !is_as_read(now_is, read) || now_is.created_at != integration.created_at {
@@ -73,7 +74,7 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
             .keep_credential(name, &credential)
             .await
             .map_err(Problem::ours)?;
-        saved(app, name, &changes, None, now).await
+        saved(app, name, &changes, Under::Lease(nonce), now).await
     })
     .await?;
     body["notifications"] = json!([verify::SUCCEEDED]);
@@ -89,16 +90,17 @@ async fn saved(
     app: &App,
     name: &IntegrationName,
     changes: &Changes,
-    read: Option<Timestamp>,
+    under: Under<'_>,
     now: Timestamp,
 ) -> Answer {
     let changed = app
         .store
-        .change(name, changes, read, now)
+        .change(name, changes, under, now)
         .await
         .map_err(Problem::ours)?;
     match changed {
         Changed::Yes(integration) => Ok((StatusCode::OK, show::shown(app, &integration))),
+        Changed::Busy => Err(problems::being_changed()),
         Changed::No(integration) if integration.status == Status::Active => Err(changed_since()),
         Changed::No(integration) => Err(problems::not_active(integration.status)),
         Changed::Unknown => Err(problems::no_such_integration()),

@@ -24,6 +24,8 @@ use crate::{App, fields, problems, show, verify};
 
 /// What a person is told when the integration is there; word for word the seed page's notification.
 const CREATED: &str = "New integration was created";
+/// How long a call of Secrets Manager takes that the SDK has not given up and made again.
+const AT_ONCE: Duration = Duration::from_secs(4);
 /// How long writing the secrets may take: with removing them again, less than a claim lasts.
 const SECRETS: Duration = Duration::from_secs(60);
 /// The request's body.
@@ -123,6 +125,7 @@ async fn secure(
     now: Timestamp,
 ) -> Result<WebhookPassword, Problem> {
     let name = &wanted.name;
+    let began = Instant::now();
     let password = secrets::generate_password().map_err(Problem::ours)?;
     let both = async {
         app.secrets
@@ -134,13 +137,15 @@ async fn secure(
     let (failed, is_refused) = match tokio::time::timeout(SECRETS, both).await {
         Ok(Ok(())) => return Ok(password),
         Ok(Err(error)) => {
-            let is_refused = matches!(
-                error,
-                SecretsError::Unavailable {
-                    is_refused: true,
-                    ..
-                }
-            );
+            // Where it took long, an earlier try of the SDK's may still be on its way.
+            let is_refused = began.elapsed() < AT_ONCE
+                && matches!(
+                    error,
+                    SecretsError::Unavailable {
+                        is_refused: true,
+                        ..
+                    }
+                );
             (Problem::ours(error), is_refused)
         }
         Err(elapsed) => (Problem::ours(elapsed), false),

@@ -52,13 +52,21 @@ pub(crate) async fn rotation(app: &App, request: &Request, name: &str, now: Time
 }
 
 async fn rotate(app: &App, leased: Leased, nonce: &str, wanted: Wanted, now: Timestamp) -> Answer {
-    let name = &leased.integration.name.clone();
+    let name = &leased.integration.name;
     let (password, digests) = match written(app, &leased).await? {
         Some((password, since)) if !wanted.force && now.duration_since(since) <= RESUMED => {
             (password, leased.digests)
         }
-        // A password that could be read is one like any other by now.
-        Some(_) => begin(app, name, nonce, leased.digests, wanted, now).await?,
+        // A password that could be read is one like any other by now; with `force` those before it end with this rotation.
+        Some((password, _)) => {
+            let current = PasswordDigest::of(password.expose().as_bytes()).sha256;
+            let digests = if wanted.force {
+                leased.digests
+            } else {
+                with_end(&leased.digests, &current, now + wanted.grace, now)
+            };
+            begin(app, name, nonce, digests, wanted, now).await?
+        }
         None => {
             let unread = leased.unfinished.map(|unfinished| unfinished.sha256);
             let mut digests = leased.digests;

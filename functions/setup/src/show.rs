@@ -53,9 +53,10 @@ pub(crate) async fn one(app: &App, name: &str) -> Answer {
 /// `GET /integrations/{name}/webhook`: what the service hooks page of Azure DevOps asks for.
 pub(crate) async fn webhook(app: &App, name: &str, now: Timestamp) -> Answer {
     let integration = app.active(name).await?;
-    // Its password may be younger than what instances of the webhook have looked at.
+    // Its password may be younger than what instances of the webhook have looked at; writing it took a while, too.
     let age = now.duration_since(integration.created_at).unsigned_abs();
-    tokio::time::sleep(app.config.lookup_rest.saturating_sub(age)).await;
+    let wait = app.config.lookup_rest + store::OPERATION;
+    tokio::time::sleep(wait.saturating_sub(age)).await;
     let password = app
         .secrets
         .password(&integration.name)

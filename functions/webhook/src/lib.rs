@@ -222,7 +222,7 @@ impl App {
         let untold = match (outcome, &name) {
             (Outcome::Refused, Some(name)) => self.records.refused(name, started),
             (Outcome::Withheld, _) => self.records.withheld(started),
-            _ => None,
+            _ => self.records.untold(started),
         };
         if let Some(untold) = untold {
             log_strangers(&untold);

@@ -14,13 +14,16 @@ use domain::{IntegrationName, Status, password::Lineup};
 use jiff::Timestamp;
 use store::{Store, StoreError};
 
-/// How many names without an integration are remembered.
-const MOST_UNKNOWN: usize = 256;
+/// How many names without an integration are remembered: more than the budget lets an instance look at while one of them
+/// rests, so that none is forgotten sooner than a name with an integration is looked at again.
+const MOST_UNKNOWN: usize = 1_024;
 /// How many reads for senders without a password that is known an instance makes at once, and how soon it gets each of them
 /// back: 100 a second. A read costs less than the invocation that asks for it, and those of a flood are many more than that.
 const BUDGET: (u32, Duration) = (100, Duration::from_millis(10));
 /// For how long a password that fits what is kept is taken, where the record cannot be read again.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a record may take to be read again that is there, but old: the delivery has still to be stored in time.
+const AGAIN: Duration = Duration::from_millis(1_500);
 /// How often refusals, and what was withheld, are told at most.
 const TOLD: Duration = Duration::from_secs(5);
 
@@ -94,6 +97,8 @@ struct Kept {
     status: Option<Status>,
     passwords: Lineup,
     read_at: Moment,
+    /// When reading it again last failed: that is not tried for every delivery.
+    failed_at: Option<Moment>,
     /// When it was last read for a password that did not fit. Reads for others do not count: a stranger would see by the
     /// answer that there are others.
     looked_at: Option<Moment>,
@@ -120,16 +125,28 @@ impl Records {
             Kind::Verdict(verdict) => return verdict,
             Kind::Read(reason) => reason,
         };
-        let record = match (store.webhook_record(name).await, reason) {
-            (Ok(record), _) => record,
-            (Err(error), Reason::Old(status, age)) if age < STALE => {
-                tracing::error!(
-                    cause = edge::problem::chain(&error),
-                    "the integration cannot be read; what is kept is taken for true"
-                );
-                return Verdict::Authentic(status);
-            }
-            (Err(error), _) => return Verdict::Unavailable(error),
+        let read = store.webhook_record(name);
+        let read = match reason {
+            Reason::Unfit => read.await,
+            Reason::Old(status) => match tokio::time::timeout(AGAIN, read).await {
+                Ok(Ok(record)) => Ok(record),
+                failed => {
+                    let cause = match failed {
+                        Ok(Err(error)) => edge::problem::chain(&error),
+                        _ => "it took too long".to_owned(),
+                    };
+                    tracing::error!(
+                        cause,
+                        "the integration cannot be read; what is kept is taken for true"
+                    );
+                    self.locked().failed(name, now);
+                    return Verdict::Authentic(status);
+                }
+            },
+        };
+        let record = match read {
+            Ok(record) => record,
+            Err(error) => return Verdict::Unavailable(error),
         };
         let (status, passwords) = record.map_or((None, Lineup::default()), |record| {
             (Some(record.status), record.passwords)
@@ -158,8 +175,14 @@ impl Records {
                 (true, Some(status)) if age < self.fresh => {
                     return Kind::Verdict(Verdict::Authentic(status));
                 }
-                // Whoever knows what was a password a minute ago may make us look again.
-                (true, Some(status)) => return Kind::Read(Reason::Old(status, age)),
+                (true, Some(status)) if age < STALE => {
+                    let failed = kept.failed_at.map(|failed| now.since(failed));
+                    if failed.is_some_and(|age| age < self.rest) {
+                        return Kind::Verdict(Verdict::Authentic(status));
+                    }
+                    // Whoever knows what was a password a minute ago may make us look again.
+                    return Kind::Read(Reason::Old(status));
+                }
                 _ if looked.is_some_and(|age| age < self.rest) => {
                     return Kind::Verdict(Verdict::Refused);
                 }
@@ -171,6 +194,15 @@ impl Records {
         } else {
             Kind::Verdict(Verdict::Withheld)
         }
+    }
+
+    /// What is to be told of strangers, where there is anything and it is not too soon.
+    pub(crate) fn untold(&self, now: Moment) -> Option<Untold> {
+        let mut state = self.locked();
+        if state.untold == Untold::default() {
+            return None;
+        }
+        state.tell(now)
     }
 
     /// Counts a refusal; gives what is to be told, where that is not too soon. What is done is the same for every name.
@@ -212,7 +244,7 @@ enum Kind {
 #[derive(Clone, Copy)]
 enum Reason {
     /// The password fits what is kept, which is too old.
-    Old(Status, Duration),
+    Old(Status),
     /// The password does not fit, or nothing is kept.
     Unfit,
 }
@@ -257,10 +289,18 @@ impl State {
             status,
             passwords,
             read_at,
+            failed_at: None,
             looked_at: None,
         });
         (kept.status, kept.passwords, kept.read_at) = (status, passwords, read_at);
+        kept.failed_at = None;
         kept.looked_at = looked.or(kept.looked_at);
+    }
+
+    fn failed(&mut self, name: &IntegrationName, now: Moment) {
+        if let Some(kept) = self.kept.get_mut(name) {
+            kept.failed_at = Some(now);
+        }
     }
 
     /// Makes room for another name without an integration, where there are too many.
@@ -300,12 +340,12 @@ mod tests {
     fn unknown_names_are_remembered_up_to_a_bound() {
         let mut state = State::default();
         let start = moment();
-        for number in 0..1_000 {
+        for number in 0..3_000 {
             let name = format!("n{number}").parse().unwrap();
             state.keep(&name, None, Lineup::default(), after(start, number), None);
         }
         assert_eq!(state.kept.len(), MOST_UNKNOWN);
-        assert!(state.kept.contains_key(&"n999".parse().unwrap()));
+        assert!(state.kept.contains_key(&"n2999".parse().unwrap()));
     }
 
     #[test]
@@ -314,7 +354,7 @@ mod tests {
         let start = moment();
         let known = "acme".parse().unwrap();
         state.keep(&known, Some(Status::Active), Lineup::default(), start, None);
-        for number in 0..1_000 {
+        for number in 0..3_000 {
             let name = format!("n{number}").parse().unwrap();
             state.keep(&name, None, Lineup::default(), after(start, number), None);
         }
@@ -369,10 +409,34 @@ mod tests {
         assert!(
             matches!(
                 records.judge_by_what_is_kept(&known, &right, after(start, 60_000)),
-                Kind::Read(Reason::Old(Status::Active, _))
+                Kind::Read(Reason::Old(Status::Active))
             ),
             "who knows a password needs no budget"
         );
+    }
+
+    #[test]
+    fn what_is_kept_is_taken_for_true_for_a_day_and_not_read_again_at_once_after_a_failure() {
+        let records = Records::new(Duration::from_secs(60), Duration::from_secs(5));
+        let start = moment();
+        let name = "acme".parse().unwrap();
+        let passwords = Lineup::new(&[domain::PasswordDigest::of(b"right")]);
+        let right = domain::PasswordDigest::of(b"right").sha256;
+        records
+            .locked()
+            .keep(&name, Some(Status::Active), passwords, start, None);
+        let judge = |seconds: u64| {
+            records.judge_by_what_is_kept(&name, &right, after(start, seconds * 1_000))
+        };
+        assert!(matches!(judge(60), Kind::Read(Reason::Old(_))));
+        records.locked().failed(&name, after(start, 60_000));
+        assert!(matches!(
+            judge(64),
+            Kind::Verdict(Verdict::Authentic(Status::Active))
+        ));
+        assert!(matches!(judge(65), Kind::Read(Reason::Old(_))));
+        assert!(matches!(judge(86_399), Kind::Read(Reason::Old(_))));
+        assert!(matches!(judge(86_400), Kind::Read(Reason::Unfit)));
     }
 
     #[test]

@@ -9,8 +9,10 @@ use lambda_http::{
     service_fn,
 };
 use percent_encoding::{AsciiSet, CONTROLS};
-use tracing::Level;
-use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Level, Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{
+    filter::Targets, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::config;
 
@@ -31,26 +33,35 @@ const OURS: [&str; 8] = [
 /// already is left alone.
 const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 
-/// Starts the log: one JSON object a line on standard output, as Lambda's `JSON` log format wants it, at the level that
-/// Lambda was configured with (`AWS_LAMBDA_LOG_LEVEL`, else `INFO`).
+/// Starts the log: on standard output, at the level that Lambda was configured with (`AWS_LAMBDA_LOG_LEVEL`, else `INFO`).
 ///
-/// A panic is such a line too: where it was, and not what it says, since that may quote what was received.
+/// A panic is a line of it too: where it was, and not what it says, since that may quote what was received.
 pub fn init_logs() {
     let level = config::optional("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok());
-    let level: Level = level.unwrap_or(Level::INFO);
-    let ours = Targets::new()
-        .with_default(Level::WARN)
-        .with_targets(OURS.map(|name| (name, level)));
-    let lines = tracing_subscriber::fmt::layer()
-        .json()
-        .with_ansi(false)
-        .with_current_span(false)
-        .with_span_list(false);
-    tracing_subscriber::registry().with(ours).with(lines).init();
+    log_to(std::io::stdout, level.unwrap_or(Level::INFO)).init();
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string);
         tracing::error!(at, "a panic");
     }));
+}
+
+/// A log that is written to `writer`: one JSON object a line, as Lambda's `JSON` log format wants it.
+pub fn log_to<W>(writer: W, level: Level) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let levels = Targets::new()
+        .with_default(Level::WARN)
+        .with_targets(OURS.map(|name| (name, level)))
+        // It tells of an error that another one takes the place of, with all that is in it.
+        .with_target("aws_smithy_runtime_api", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .with_writer(writer)
+        .with_ansi(false)
+        .with_current_span(false)
+        .with_span_list(false);
+    tracing_subscriber::registry().with(levels).with(lines)
 }
 
 /// The configuration of the AWS SDK: region and credentials as Lambda gives them, or `AWS_ENDPOINT_URL` for the local AWS.

@@ -37,7 +37,7 @@ pub enum SecretsError {
     Unavailable {
         /// What was being done.
         doing: &'static str,
-        /// Whether Secrets Manager said so itself. Else nothing is known: it may be done yet.
+        /// Whether Secrets Manager said itself that it would not. Else nothing is known: it may be done yet.
         is_refused: bool,
         /// What the SDK says of it; never a value.
         #[source]
@@ -265,8 +265,8 @@ fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&str> {
         .and_then(ProvideErrorMetadata::code)
 }
 
-/// Whether a secret is not there, or scheduled for deletion already. AWS has the same code for whatever else stands in the way
-/// of a deletion, as a replica of the secret does: then it is not gone.
+/// Whether a secret is not there, or scheduled for deletion already, which AWS says in more than one way. The one thing else
+/// that has the same code here is a replica in another region, which stands in the way of a deletion: then it is not gone.
 fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     let message = error
         .as_service_error()
@@ -274,8 +274,7 @@ fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
         .unwrap_or_default();
     match code(error) {
         Some("ResourceNotFoundException") => true,
-        // "… because it was marked for deletion", "… because it was already scheduled for deletion".
-        Some("InvalidRequestException") => message.contains("for deletion"),
+        Some("InvalidRequestException") => !message.contains("replica"),
         _ => false,
     }
 }
@@ -286,7 +285,9 @@ where
 {
     SecretsError::Unavailable {
         doing,
-        is_refused: matches!(error, SdkError::ServiceError(_)),
+        is_refused: error
+            .raw_response()
+            .is_some_and(|response| response.status().is_client_error()),
         source: Box::new(error),
     }
 }

@@ -26,8 +26,9 @@ const BEGIN_ROTATION: &str =
     "SET digests = :digests, rotating = :rotating, rotating_since = :now, updated_at = :now";
 const END_ROTATION: &str =
     "SET digests = :digests, updated_at = :now REMOVE rotating, rotating_since";
-const IS_ACTIVE: &str = "#status = :active";
-const IS_ACTIVE_AND_AS_READ: &str = "#status = :active AND updated_at IN (:read, :now)";
+const IS_FREE: &str =
+    "#status = :active AND (attribute_not_exists(claimed_until) OR claimed_until < :now)";
+const IS_FREE_AND_AS_READ: &str = "#status = :active AND (attribute_not_exists(claimed_until) OR claimed_until < :now) AND updated_at IN (:read, :now)";
 
 /// An integration whose secrets nobody else writes for two minutes.
 #[derive(Clone, Debug)]
@@ -75,6 +76,18 @@ pub struct Changes {
     pub connection: Option<Connection>,
 }
 
+/// What a change of what is told stands under.
+#[derive(Clone, Copy, Debug)]
+pub enum Under<'a> {
+    /// A lease that the caller holds.
+    Lease(&'a str),
+    /// None: nobody else may hold one.
+    None {
+        /// If given, nothing about the integration may have changed since that moment.
+        read: Option<Timestamp>,
+    },
+}
+
 /// What became of changing an integration.
 #[derive(Clone, Debug)]
 pub enum Changed {
@@ -82,6 +95,8 @@ pub enum Changed {
     Yes(Box<Integration>),
     /// It was changed since it was read, or is not active any more: this is how it is.
     No(Box<Integration>),
+    /// Somebody else holds a lease on it.
+    Busy,
     /// There is no such integration.
     Unknown,
 }
@@ -200,7 +215,7 @@ impl Store {
         }
     }
 
-    /// Changes what is told of an active integration; with `read`, only if nothing about it changed since that moment.
+    /// Changes what is told of an active integration.
     ///
     /// # Errors
     ///
@@ -209,7 +224,7 @@ impl Store {
         &self,
         name: &IntegrationName,
         changes: &Changes,
-        read: Option<Timestamp>,
+        under: Under<'_>,
         now: Timestamp,
     ) -> Result<Changed, StoreError> {
         let (mut set, mut remove) = (vec!["updated_at = :now"], Vec::new());
@@ -241,15 +256,22 @@ impl Store {
             values.push((":checked", moment(connection.checked_at)));
             remove.push("connection_failure");
         }
-        if let Some(read) = read {
-            values.push((":read", moment(read)));
-        }
+        let condition = match under {
+            Under::Lease(nonce) => {
+                values.push((":claim", text(nonce)));
+                IS_LEASED
+            }
+            Under::None { read: None } => IS_FREE,
+            Under::None { read: Some(read) } => {
+                values.push((":read", moment(read)));
+                IS_FREE_AND_AS_READ
+            }
+        };
         let mut expression = format!("SET {}", set.join(", "));
         if !remove.is_empty() {
             expression.push_str(" REMOVE ");
             expression.push_str(&remove.join(", "));
         }
-        let condition = read.map_or(IS_ACTIVE, |_| IS_ACTIVE_AND_AS_READ);
         let mut update = self
             .update(name, &expression, condition)
             .return_values(ReturnValue::AllNew);
@@ -263,11 +285,13 @@ impl Store {
         if item.is_empty() {
             return Ok(Changed::Unknown);
         }
-        let integration = Box::new(from_item::<IntegrationItem>(item)?.try_into()?);
-        Ok(if is_changed {
-            Changed::Yes(integration)
-        } else {
-            Changed::No(integration)
+        let item: IntegrationItem = from_item(item)?;
+        let is_leased = item.claimed_until.is_some_and(|until| now <= until);
+        let integration: Box<Integration> = Box::new(item.try_into()?);
+        Ok(match (is_changed, integration.status) {
+            (true, _) => Changed::Yes(integration),
+            (false, Status::Active) if is_leased => Changed::Busy,
+            (false, _) => Changed::No(integration),
         })
     }
 }

@@ -77,7 +77,7 @@ pub(crate) struct IntegrationItem {
     pub(crate) digests: Vec<DigestItem>,
     /// Until when somebody may be setting it up, or changing it. Written by conditional updates alone.
     #[serde(default, skip_serializing)]
-    claimed_until: Option<Timestamp>,
+    pub(crate) claimed_until: Option<Timestamp>,
     /// The digest whose rotation has begun and not ended, and when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotating: Option<ByteBuf>,

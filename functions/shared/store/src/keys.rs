@@ -18,11 +18,9 @@ pub const INTEGRATION: &str = "integration";
 /// integration's own item has with the value [`INTEGRATION`].
 pub const DIRECTORY: &str = "directory";
 
-/// The sparse index of the events table that has what a person should see, and its partition attribute, which [`attention`]
-/// makes; it is sorted by [`RECEIVED`].
+/// The sparse index of the events table that has what a person should see, and its partition attribute, which `attention`
+/// makes; it is sorted by receipt.
 pub const ATTENTION: &str = "attention";
-/// When a delivery was received, in microseconds since 1970.
-pub const RECEIVED: &str = "received";
 
 /// How many partitions a day of an integration has: enough for 8,000 deliveries in one second.
 pub const SHARDS: u8 = 8;
@@ -170,7 +168,7 @@ pub fn partition(integration: &IntegrationName, day: Date, shard: u8) -> String 
 
 /// The partition of an integration and a kind of deliveries, `quarantined` for one, in the index [`ATTENTION`].
 #[must_use]
-pub fn attention(integration: &str, kind: &str) -> String {
+pub(crate) fn attention(integration: &str, kind: &str) -> String {
     format!("{integration}#{kind}")
 }
 

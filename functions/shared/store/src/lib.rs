@@ -35,7 +35,7 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
-pub use changes::{Changed, Changes, Lease, Leased, Unfinished};
+pub use changes::{Changed, Changes, Lease, Leased, Under, Unfinished};
 pub use events::{
     Delivery, DeliveryHead, DeliveryKind, LARGEST_BODY, NewDelivery, OVERSIZE_HEAD, Recorded,
 };
@@ -46,7 +46,7 @@ pub use lifecycle::{Activated, Begun, Claim, Claimed, Finished};
 /// How long one try may take. DynamoDB answers in single-digit milliseconds; what takes longer is lost.
 const ATTEMPT: Duration = Duration::from_millis(1_400);
 /// How long a call may take with its retries: below the 5 s in which the webhook must have answered.
-const OPERATION: Duration = Duration::from_secs(4);
+pub const OPERATION: Duration = Duration::from_secs(4);
 
 /// The codes by which AWS refuses a request for its signature (the common errors of its APIs), whatever it asks for.
 const CREDENTIALS: [&str; 7] = [
