@@ -262,7 +262,7 @@ impl Bed {
             organization,
             status: Status::Active,
             description: None,
-            labels: Vec::new(),
+            labels: domain::Labels::default(),
             token_expires_on: None,
             connection: None,
             name_since: at,
