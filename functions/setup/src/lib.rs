@@ -66,8 +66,9 @@ impl App {
         let aws = edge::aws().await;
         let tables = Tables {
             integrations: config::required("INTEGRATIONS_TABLE")?,
-            // This function has no business there, nor a right to it.
+            // This function has no business in these, nor a right to them.
             events: String::new(),
+            stacks: String::new(),
         };
         let prefix: String = config::required("SECRET_PREFIX")?;
         let recovery_days: i64 = config::required("SECRET_RECOVERY_DAYS")?;
