@@ -283,6 +283,7 @@ async fn u7_an_unsigned_call_of_an_operators_function_is_refused_by_the_platform
     for url in [
         &description.setup,
         &description.deliveries,
+        &description.stacks,
         &description.unlink,
     ] {
         let answer = stack

@@ -17,6 +17,7 @@ mod rotation;
 mod samples;
 mod secrecy;
 mod setup;
+mod stacks;
 mod strangers;
 mod structure;
 mod support;
