@@ -11,6 +11,7 @@ mod corpus;
 mod crashes;
 mod day;
 mod delivery_log;
+mod detaching;
 mod faults;
 mod journey;
 mod rotation;

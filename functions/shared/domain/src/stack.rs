@@ -55,6 +55,7 @@ pub struct InvalidProjectRoot;
 
 checked_text! {
     /// A directory in a repository, without a slash at either end; empty for the repository's root.
+    #[derive(Default)]
     ProjectRoot, InvalidProjectRoot, directory
 }
 
@@ -63,12 +64,6 @@ impl ProjectRoot {
     #[must_use]
     pub fn is_repository(&self) -> bool {
         self.as_str().is_empty()
-    }
-}
-
-impl Default for ProjectRoot {
-    fn default() -> Self {
-        Self(String::new())
     }
 }
 
