@@ -45,14 +45,30 @@ locals {
       }
     }
 
-    # A handful of calls to Secrets Manager and DynamoDB, repeated where they are throttled.
+    # Looking for what a stack follows is three calls in a row, and Azure DevOps may take 40 s for each.
+    stacks = {
+      description = "Stacks and modules: create, list, show, change, delete"
+      memory      = 256
+      timeout     = 150
+      policy      = data.aws_iam_policy_document.stacks.json
+      environment = {
+        INTEGRATIONS_TABLE   = aws_dynamodb_table.integrations.name
+        STACKS_TABLE         = aws_dynamodb_table.stacks.name
+        SECRET_PREFIX        = local.secret_prefix
+        SECRET_RECOVERY_DAYS = var.secret_recovery_days
+        AZURE_DEVOPS_URL     = var.azure_devops_url
+      }
+    }
+
+    # Some calls to Secrets Manager and DynamoDB, one for each stack among them, repeated where they are throttled.
     unlink = {
-      description = "Unlinks an integration: preview, removal, the tombstone"
+      description = "Unlinks an integration: preview, removal, its stacks detached, the tombstone"
       memory      = 256
       timeout     = 60
       policy      = data.aws_iam_policy_document.unlink.json
       environment = {
         INTEGRATIONS_TABLE   = aws_dynamodb_table.integrations.name
+        STACKS_TABLE         = aws_dynamodb_table.stacks.name
         SECRET_PREFIX        = local.secret_prefix
         SECRET_RECOVERY_DAYS = var.secret_recovery_days
       }

@@ -14,18 +14,22 @@ locals {
 
   # Spelled, and not taken from what they name: so a plan shows every policy in full before anything is made.
   table_arns = {
-    for name in ["events", "integrations"] :
+    for name in ["events", "integrations", "stacks"] :
     name => "arn:${local.partition}:dynamodb:${local.region}:${local.account_id}:table/${local.name}-${name}"
   }
-  directory_index_arn = "${local.table_arns.integrations}/index/directory"
-  attention_index_arn = "${local.table_arns.events}/index/attention"
+  directory_index_arn        = "${local.table_arns.integrations}/index/directory"
+  attention_index_arn        = "${local.table_arns.events}/index/attention"
+  stacks_directory_index_arn = "${local.table_arns.stacks}/index/directory"
+  followers_index_arn        = "${local.table_arns.stacks}/index/followers"
   function_arns = {
     for name in keys(local.functions) :
     name => "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${local.name}-${name}"
   }
 
   # Both secrets of every integration: <prefix>/<integration>/personal-access-token and …/webhook-password.
-  secret_arns = "arn:${local.partition}:secretsmanager:${local.region}:${local.account_id}:secret:${local.secret_prefix}/*"
+  # Secrets Manager puts a hyphen and six characters behind each.
+  secret_arns     = "arn:${local.partition}:secretsmanager:${local.region}:${local.account_id}:secret:${local.secret_prefix}/*"
+  credential_arns = "${local.secret_arns}/personal-access-token-??????"
 
   # The base of all webhook endpoints. Its host does not resolve locally, where the same function answers at a path.
   webhook_url = (

@@ -24,6 +24,7 @@ output "tables" {
   value = {
     events       = aws_dynamodb_table.events.name
     integrations = aws_dynamodb_table.integrations.name
+    stacks       = aws_dynamodb_table.stacks.name
   }
 }
 

@@ -55,11 +55,50 @@ data "aws_iam_policy_document" "deliveries" {
   }
 }
 
+data "aws_iam_policy_document" "stacks" {
+  statement {
+    sid       = "KeepStacks"
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+    resources = [local.table_arns.stacks]
+  }
+
+  statement {
+    sid       = "ListStacks"
+    actions   = ["dynamodb:Query"]
+    resources = [local.stacks_directory_index_arn]
+  }
+
+  statement {
+    sid       = "ReadIntegrations"
+    actions   = ["dynamodb:GetItem"]
+    resources = [local.table_arns.integrations]
+  }
+
+  # The token and not the webhook password.
+  statement {
+    sid       = "ReadCredentials"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [local.credential_arns]
+  }
+}
+
 data "aws_iam_policy_document" "unlink" {
   statement {
     sid       = "EndIntegrations"
     actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
     resources = [local.table_arns.integrations]
+  }
+
+  statement {
+    sid       = "ListStacksOfAnIntegration"
+    actions   = ["dynamodb:Query"]
+    resources = [local.followers_index_arn]
+  }
+
+  statement {
+    sid       = "DetachStacks"
+    actions   = ["dynamodb:UpdateItem"]
+    resources = [local.table_arns.stacks]
   }
 
   statement {

@@ -367,11 +367,16 @@ async fn a_change_of_the_token_that_dies_at_any_call_is_finished_by_the_next() -
     Ok(())
 }
 
-async fn unlinking_dies(death: Death) -> Result<bool> {
+async fn unlinking_dies(death: Death, has_a_stack: bool) -> Result<bool> {
     let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
     let app = bed.setup(&azure_devops).await?;
     let linked = bed.set_up(&app, &azure_devops).await?;
     let name = linked.name.as_str();
+    let (stacks, stack) = (bed.stacks(&azure_devops).await?, new_name("followed"));
+    let wanted = json!({ "name": stack, "integration": name, "project": "Harbor", "repository": "platform", "branch": "main" });
+    if has_a_stack {
+        body_of(stacks.handle(send("POST", "/stacks", &wanted)).await)?;
+    }
     let answer = dying(&bed, death, async |endpoint| {
         let app = unlink::App::new(
             bed.store_at(&endpoint).await,
@@ -395,6 +400,10 @@ async fn unlinking_dies(death: Death) -> Result<bool> {
     let done = body_of(unlink(&bed, name).await)?;
     ensure!(done["status"] == "unlinked");
     ensure!(has_no_secret(&bed, name).await?, "an orphan secret");
+    if has_a_stack {
+        let shown = body_of(stacks.handle(get(&format!("/stacks/{stack}"))).await)?;
+        ensure!(shown["detached"] == true, "an orphan stack: {shown}");
+    }
     ensure!(post(&bed.webhook().await, &linked, "{}").await == 410);
     bed.two_minutes_pass(name).await?;
     let (status, body) = create(&app, &azure_devops, name).await?;
@@ -405,9 +414,17 @@ async fn unlinking_dies(death: Death) -> Result<bool> {
 
 #[tokio::test]
 async fn unlinking_that_dies_at_any_call_is_finished_by_the_next() -> Result<()> {
-    // The beginning, two secrets, the tombstone.
-    let died = walk(unlinking_dies).await?;
-    assert!(at_each_of(4, died), "{died}");
+    // The beginning, two secrets, a look for stacks, the tombstone.
+    let died = walk(|death| unlinking_dies(death, false)).await?;
+    assert!(at_each_of(5, died), "{died}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn unlinking_with_a_stack_that_dies_at_any_call_leaves_it_detached_in_the_end() -> Result<()>
+{
+    let died = walk(|death| unlinking_dies(death, true)).await?;
+    assert!(at_each_of(6, died), "the stack besides: {died}");
     Ok(())
 }
 

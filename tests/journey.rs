@@ -277,12 +277,71 @@ async fn change_the_token_and_the_password_with_an_operators_rights() -> Result<
 }
 
 #[tokio::test]
+async fn follow_a_repository_with_an_operators_rights() -> Result<()> {
+    let stack = Stack::of_this_test()?;
+    let azure_devops = &stack.description.azure_dev_ops;
+    let (name, integration) = (new_name("follows"), new_name("followed"));
+    let (path, linked) = (
+        format!("/stacks/{name}"),
+        format!("/integrations/{integration}"),
+    );
+    let call = async |function, method, path: &str, body: Value, status| {
+        let body = (!body.is_null()).then_some(&body);
+        stack
+            .call(function, method, path, body)
+            .await?
+            .expect(status)
+    };
+    let setup = json!({ "name": integration, "organizationUrl": azure_devops.organization_url, "personalAccessToken": azure_devops.personal_access_token });
+    call(
+        Function::Setup,
+        Method::POST,
+        "/integrations",
+        setup.clone(),
+        201,
+    )
+    .await?;
+    let wanted = json!({ "name": name, "integration": integration, "project": "Harbor", "repository": "website", "branch": "main", "projectRoot": "nowhere" });
+    let created = call(Function::Stacks, Method::POST, "/stacks", wanted, 201).await?;
+    assert_eq!(
+        created["notes"],
+        json!(["nowhere is not there yet on branch main"])
+    );
+    let nowhere = json!({ "branch": "nowhere" });
+    let refused = call(Function::Stacks, Method::PATCH, &path, nowhere, 422).await?;
+    assert_eq!(refused["field"], "branch");
+    let change = json!({ "globs": ["docs/**"], "updatedAt": created["updatedAt"] });
+    let changed = call(Function::Stacks, Method::PATCH, &path, change.clone(), 200).await?;
+    assert_eq!(changed["globs"], json!(["docs/**"]));
+    call(Function::Stacks, Method::PATCH, &path, change, 409).await?;
+    let list = format!("/stacks?integration={integration}");
+    let list = call(Function::Stacks, Method::GET, &list, Value::Null, 200).await?;
+    assert_eq!(list["stacks"], json!([changed]));
+
+    let preview = call(Function::Unlink, Method::GET, &linked, Value::Null, 200).await?;
+    assert_eq!(preview["stacks"], json!([name]));
+    let done = call(Function::Unlink, Method::DELETE, &linked, Value::Null, 200).await?;
+    assert_eq!(done["stacksDetached"], 1);
+    let detached = call(Function::Stacks, Method::GET, &path, Value::Null, 200).await?;
+    assert_eq!(detached["detached"], true);
+    call(Function::Setup, Method::POST, "/integrations", setup, 201).await?;
+    let attach = json!({ "integration": integration });
+    let attached = call(Function::Stacks, Method::PATCH, &path, attach, 200).await?;
+    assert_eq!(attached["detached"], false);
+    call(Function::Stacks, Method::DELETE, &path, Value::Null, 200).await?;
+    call(Function::Stacks, Method::GET, &path, Value::Null, 404).await?;
+    call(Function::Unlink, Method::DELETE, &linked, Value::Null, 200).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn u7_an_unsigned_call_of_an_operators_function_is_refused_by_the_platform() -> Result<()> {
     let stack = Stack::of_this_test()?;
     let description = &stack.description;
     for url in [
         &description.setup,
         &description.deliveries,
+        &description.stacks,
         &description.unlink,
     ] {
         let answer = stack

@@ -33,6 +33,9 @@ async fn every_function_url_event_reaches_its_route() -> Result<()> {
             .await,
     )?;
     assert_eq!(status, 200, "{body}");
+    let stacks = bed.stacks(&azure_devops).await?;
+    let (status, body) = parts(&stacks.handle(event("stacks-list")?).await)?;
+    assert_eq!(status, 200, "{body}");
     for file in ["unlink-preview", "unlink"] {
         let (status, body) = parts(&bed.unlink().await.handle(event(file)?).await)?;
         assert_eq!((status, problem(&body)), (404, "not-found"), "{file}");

@@ -50,9 +50,17 @@ run "roles" {
         ReadDeliveries                        = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query"
         ListIntegrationsAndWhatWantsAttention = "dynamodb:Query"
       }
+      stacks = {
+        KeepStacks       = "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
+        ListStacks       = "dynamodb:Query"
+        ReadIntegrations = "dynamodb:GetItem"
+        ReadCredentials  = "secretsmanager:GetSecretValue"
+      }
       unlink = {
-        EndIntegrations = "dynamodb:GetItem dynamodb:UpdateItem"
-        RemoveSecrets   = "secretsmanager:DeleteSecret"
+        EndIntegrations           = "dynamodb:GetItem dynamodb:UpdateItem"
+        ListStacksOfAnIntegration = "dynamodb:Query"
+        DetachStacks              = "dynamodb:UpdateItem"
+        RemoveSecrets             = "secretsmanager:DeleteSecret"
       }
     }
     error_message = "A function may do something else than what is listed here."
@@ -65,7 +73,11 @@ run "roles" {
         "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations",
         "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations/index/directory",
         "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events/index/attention",
+        "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks",
+        "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/directory",
+        "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/followers",
         "arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*/personal-access-token-??????",
       ], resource)
     ]]]))
     error_message = "A function may touch something else than this deployment's tables and secrets."
@@ -82,6 +94,17 @@ run "roles" {
   assert {
     condition     = !strcontains(local.functions.webhook.policy, "secret") && !strcontains(local.functions.deliveries.policy, "secretsmanager")
     error_message = "The function that faces the internet, and the one that shows what came from there, can read no secret."
+  }
+}
+
+run "stacks" {
+  command = plan
+
+  assert {
+    condition = [
+      for statement in jsondecode(local.functions.stacks.policy).Statement : statement.Resource if statement.Sid == "ReadCredentials"
+    ] == ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*/personal-access-token-??????"]
+    error_message = "Whoever keeps stacks reads tokens, and no webhook password."
   }
 }
 
@@ -126,7 +149,7 @@ run "operator" {
 
   assert {
     condition = alltrue([for statement in jsondecode(aws_iam_policy.operator.policy).Statement :
-      toset(statement.Resource) == toset([for name in ["deliveries", "setup", "unlink"] : "arn:aws:lambda:eu-west-1:123456789012:function:stackhook-prod-${name}"])
+      toset(statement.Resource) == toset([for name in ["deliveries", "setup", "stacks", "unlink"] : "arn:aws:lambda:eu-west-1:123456789012:function:stackhook-prod-${name}"])
     ])
     error_message = "An operator calls the signed functions, and no others."
   }

@@ -35,14 +35,28 @@ run "tables" {
   command = plan
 
   assert {
-    condition = alltrue([for table in [aws_dynamodb_table.events, aws_dynamodb_table.integrations] :
+    condition = alltrue([for table in [aws_dynamodb_table.events, aws_dynamodb_table.integrations, aws_dynamodb_table.stacks] :
       table.billing_mode == "PAY_PER_REQUEST"
       && table.deletion_protection_enabled
       && table.point_in_time_recovery[0].enabled
-      && table.ttl[0].enabled && table.ttl[0].attribute_name == "expires"
       && table.hash_key == "pk" && table.range_key == "sk"
     ])
-    error_message = "Every table is on demand, protected, recoverable, and forgets what has expired."
+    error_message = "Every table is on demand, protected and recoverable."
+  }
+
+  assert {
+    condition = alltrue([for table in [aws_dynamodb_table.events, aws_dynamodb_table.integrations] :
+      table.ttl[0].enabled && table.ttl[0].attribute_name == "expires"
+    ])
+    error_message = "A table in which something ends forgets what has expired."
+  }
+
+  assert {
+    condition = { for index in aws_dynamodb_table.stacks.global_secondary_index : index.name => "${index.hash_key} ${index.range_key}" } == {
+      directory = "directory pk"
+      followers = "linked follows"
+    }
+    error_message = "Stacks are listed by name, and found by what they follow."
   }
 
   assert {
@@ -69,7 +83,7 @@ run "functions" {
 
   assert {
     condition = alltrue(flatten([for name, function in local.functions : [for variable in keys(function.environment) :
-      contains(["INTEGRATIONS_TABLE", "EVENTS_TABLE", "EVENT_RETENTION_DAYS", "SECRET_PREFIX", "SECRET_RECOVERY_DAYS", "AZURE_DEVOPS_URL", "INTEGRATION_CACHE_SECONDS", "LOOKUP_REST_SECONDS"], variable)
+      contains(["INTEGRATIONS_TABLE", "EVENTS_TABLE", "STACKS_TABLE", "EVENT_RETENTION_DAYS", "SECRET_PREFIX", "SECRET_RECOVERY_DAYS", "AZURE_DEVOPS_URL", "INTEGRATION_CACHE_SECONDS", "LOOKUP_REST_SECONDS"], variable)
     ]]))
     error_message = "An environment has names and numbers, never a secret; a new variable is to be listed here."
   }
@@ -87,7 +101,7 @@ run "urls" {
   }
 
   assert {
-    condition     = toset(keys(aws_lambda_function_url.signed)) == toset(["deliveries", "setup", "unlink"]) && alltrue([for url in aws_lambda_function_url.signed : url.authorization_type == "AWS_IAM"])
+    condition     = toset(keys(aws_lambda_function_url.signed)) == toset(["deliveries", "setup", "stacks", "unlink"]) && alltrue([for url in aws_lambda_function_url.signed : url.authorization_type == "AWS_IAM"])
     error_message = "Every URL but the webhook's wants a signature."
   }
 

@@ -23,7 +23,7 @@ from terminal import Failure, say, shown, step, tail
 REGION = "eu-west-1"
 ENVIRONMENT = "local"
 LOG_LEVEL = "DEBUG"
-FUNCTIONS = ["deliveries", "setup", "unlink", "webhook"]
+FUNCTIONS = ["deliveries", "setup", "stacks", "unlink", "webhook"]
 APPLY_PATIENCE = 240.0  # seconds; it takes 30
 ROOT_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 

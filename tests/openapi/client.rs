@@ -44,6 +44,19 @@ pub(crate) async fn goes_through_all(
     good.branches("Quay Works", "tide tables", "", 1000, None)
         .await?;
     good.branches("Harbor", "empty", "", 10, None).await?;
+    // What a stack follows: its branch, and whether its project root is there.
+    for (name, is_there) in [("refs/heads/main", true), ("refs/heads/mai", false)] {
+        let found = good.branch("Harbor", "platform", name).await?;
+        ensure!(found.is_some() == is_there, "{name}");
+    }
+    for (path, expected) in [
+        ("prod", Some(true)),
+        ("prod/main.tf", Some(false)),
+        ("nowhere", None),
+    ] {
+        let found = good.item("Harbor", "platform", "main", path).await?;
+        ensure!(found.map(|item| item.is_folder) == expected, "{path}");
+    }
 
     refused(of("tidewater", "expired")?.connected_user().await, |it| {
         matches!(it, AdoError::TokenExpired)

@@ -19,6 +19,8 @@ use crate::Portal;
 pub enum Function {
     /// Integrations and the picker.
     Setup,
+    /// Stacks and modules.
+    Stacks,
     /// The delivery log.
     Deliveries,
     /// Unlinking.
@@ -41,6 +43,8 @@ pub struct Description {
     pub webhook: String,
     /// The delivery log's.
     pub deliveries: String,
+    /// Stacks' and modules'.
+    pub stacks: String,
     /// Unlinking's.
     pub unlink: String,
     /// The simulator.
@@ -198,6 +202,7 @@ impl Stack {
     ) -> Result<Answer> {
         let base = match function {
             Function::Setup => &self.description.setup,
+            Function::Stacks => &self.description.stacks,
             Function::Deliveries => &self.description.deliveries,
             Function::Unlink => &self.description.unlink,
         };

@@ -109,6 +109,7 @@ impl Bed {
         Tables {
             integrations: table("integrations"),
             events: table("events"),
+            stacks: table("stacks"),
         }
     }
 
@@ -152,6 +153,26 @@ impl Bed {
 
     pub(crate) async fn unlink(&self) -> unlink::App {
         unlink::App::new(self.store().await, self.secrets().await)
+    }
+
+    /// `stacks` against a simulator.
+    pub(crate) async fn stacks(&self, azure_devops: &Running) -> Result<stacks::App> {
+        self.stacks_at(azure_devops, &self.stack.description.endpoint_url)
+            .await
+    }
+
+    /// The same with AWS at `endpoint`.
+    pub(crate) async fn stacks_at(
+        &self,
+        azure_devops: &Running,
+        endpoint: &str,
+    ) -> Result<stacks::App> {
+        Ok(stacks::App::new(
+            self.store_at(endpoint).await,
+            self.secrets_at(endpoint).await,
+            Ado::new()?,
+            azure_devops.url().to_owned(),
+        ))
     }
 
     /// `setup` against a simulator.
@@ -262,7 +283,7 @@ impl Bed {
             organization,
             status: Status::Active,
             description: None,
-            labels: Vec::new(),
+            labels: domain::Labels::default(),
             token_expires_on: None,
             connection: None,
             name_since: at,

@@ -31,6 +31,8 @@ impl App {
         let tables = Tables {
             integrations: config::required("INTEGRATIONS_TABLE")?,
             events: config::required("EVENTS_TABLE")?,
+            // This function has no business there, nor a right to it.
+            stacks: String::new(),
         };
         let days: i64 = config::required("EVENT_RETENTION_DAYS")?;
         Ok(Self::new(Store::new(&edge::aws().await, tables), days))

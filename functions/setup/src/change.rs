@@ -54,8 +54,11 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
     }
     let client = app
         .ado
-        .organization(&app.organization(&integration), &credential)
-        .map_err(problems::of_azure_devops)?;
+        .organization(
+            &connection::organization(&app.config.azure_devops_url, &integration),
+            &credential,
+        )
+        .map_err(connection::problems::of_azure_devops)?;
     let connected_as = verify::connection(&client).await?;
     // Verifying may have taken two minutes: the lease's life begins now.
     let now = now + SignedDuration::try_from(started.elapsed()).unwrap_or_default();
@@ -102,8 +105,8 @@ async fn saved(
         Changed::Yes(integration) => Ok((StatusCode::OK, show::shown(app, &integration))),
         Changed::Busy => Err(problems::being_changed()),
         Changed::No(integration) if integration.status == Status::Active => Err(changed_since()),
-        Changed::No(integration) => Err(problems::not_active(integration.status)),
-        Changed::Unknown => Err(problems::no_such_integration()),
+        Changed::No(integration) => Err(connection::problems::not_active(integration.status)),
+        Changed::Unknown => Err(connection::problems::no_such_integration()),
     }
 }
 
@@ -131,7 +134,7 @@ impl ChangeRequest {
             ));
         }
         let no_token = || {
-            fields::invalid(
+            Problem::field(
                 "personalAccessToken",
                 &"an integration has one: unlink it to remove its token",
             )

@@ -6,8 +6,8 @@
 use std::time::{Duration, Instant};
 
 use domain::{
-    Connection, Credential, Integration, IntegrationName, Organization, PasswordDigest, Status,
-    WebhookPassword,
+    Connection, Credential, Integration, IntegrationName, Labels, Organization, PasswordDigest,
+    Status, WebhookPassword,
 };
 use edge::http::Answer;
 use edge::{Problem, ProblemKind};
@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 use store::{Activated, Claim, Claimed};
 
-use crate::{App, fields, problems, show, verify};
+use crate::{App, fields, show, verify};
 
 /// What a person is told when the integration is there; word for word the seed page's notification.
 const CREATED: &str = "New integration was created";
@@ -47,7 +47,7 @@ struct Wanted {
     credential: Credential,
     token_expires_on: Option<Date>,
     description: Option<String>,
-    labels: Vec<String>,
+    labels: Labels,
 }
 
 /// `POST /integrations`.
@@ -68,7 +68,7 @@ pub(crate) async fn create(app: &App, request: &Request, began: Timestamp) -> An
     let client = app
         .ado
         .organization(&wanted.organization, &wanted.credential)
-        .map_err(problems::of_azure_devops)?;
+        .map_err(connection::problems::of_azure_devops)?;
     let connected_as = verify::connection(&client).await?;
     let nonce = uuid::Uuid::new_v4().to_string();
     let claim = Claim {
@@ -183,12 +183,10 @@ fn name_taken(status: Status) -> Problem {
 
 impl CreateRequest {
     fn understood(self, azure_devops_url: &str, now: Timestamp) -> Result<Wanted, Problem> {
-        let name: IntegrationName =
-            self.name
-                .parse()
-                .map_err(|error: domain::ids::InvalidIntegrationName| {
-                    fields::invalid("name", &error)
-                })?;
+        let name: IntegrationName = self
+            .name
+            .parse()
+            .map_err(|error: domain::ids::InvalidName| Problem::field("name", &error))?;
         let organization = Organization::from_pasted_url(&self.organization_url, azure_devops_url)
             .map_err(|error| {
                 Problem::new(ProblemKind::NotAnOrganizationUrl, error.to_string())

@@ -1,20 +1,18 @@
 //! The fields of an integration that a person fills in, each with its one rule; a refusal names the field.
 
-use domain::{Credential, PersonalAccessToken};
-use edge::{Problem, ProblemKind};
+use domain::{Credential, Labels, PersonalAccessToken};
+use edge::Problem;
 use jiff::{Timestamp, civil::Date};
 use secrecy::SecretString;
 
 /// The longest description, in characters.
 const LONGEST_DESCRIPTION: usize = 1_000;
-/// The most labels, and the longest of them in characters.
-const LABELS: (usize, usize) = (50, 100);
 
 /// `personalAccessToken`, as it was pasted.
 pub(crate) fn credential(pasted: &SecretString) -> Result<Credential, Problem> {
     PersonalAccessToken::from_pasted(pasted)
         .map(Credential::PersonalAccessToken)
-        .map_err(|error| invalid("personalAccessToken", &error))
+        .map_err(|error| Problem::field("personalAccessToken", &error))
 }
 
 /// `personalAccessTokenExpiresOn`: a day, `2027-05-31`, or a moment, of which the day in UTC counts.
@@ -23,9 +21,9 @@ pub(crate) fn expiry(text: &str, now: Timestamp) -> Result<Date, Problem> {
     let moment = text.parse::<Timestamp>().map(store::keys::day_of);
     let date: Date = moment
         .or_else(|_no_moment| text.parse())
-        .map_err(|_form| invalid(field, &"a day is written as 2027-05-31"))?;
+        .map_err(|_form| Problem::field(field, &"a day is written as 2027-05-31"))?;
     if date < store::keys::day_of(now) {
-        return Err(invalid(
+        return Err(Problem::field(
             field,
             &"this day is in the past: the token has expired, make a new one",
         ));
@@ -36,7 +34,7 @@ pub(crate) fn expiry(text: &str, now: Timestamp) -> Result<Date, Problem> {
 /// `description`.
 pub(crate) fn description(text: String) -> Result<String, Problem> {
     if text.chars().count() > LONGEST_DESCRIPTION {
-        return Err(invalid(
+        return Err(Problem::field(
             "description",
             &format!("a description has at most {LONGEST_DESCRIPTION} characters"),
         ));
@@ -45,19 +43,6 @@ pub(crate) fn description(text: String) -> Result<String, Problem> {
 }
 
 /// `labels`.
-pub(crate) fn labels(labels: Vec<String>) -> Result<Vec<String>, Problem> {
-    let (most, longest) = LABELS;
-    let fits = |label: &String| (1..=longest).contains(&label.chars().count());
-    if labels.len() > most || !labels.iter().all(fits) {
-        return Err(invalid(
-            "labels",
-            &format!("at most {most} labels, each of 1 to {longest} characters"),
-        ));
-    }
-    Ok(labels)
-}
-
-/// The refusal of a field's value.
-pub(crate) fn invalid(field: &'static str, what: &dyn std::fmt::Display) -> Problem {
-    Problem::new(ProblemKind::InvalidField, what.to_string()).at(field)
+pub(crate) fn labels(labels: Vec<String>) -> Result<Labels, Problem> {
+    Labels::try_from(labels).map_err(|error| Problem::field("labels", &error))
 }

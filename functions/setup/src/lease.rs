@@ -35,8 +35,8 @@ pub(crate) async fn held(
     let leased = match leased {
         Lease::Yes(leased) => *leased,
         Lease::Busy => return Err(problems::being_changed()),
-        Lease::NotActive(status) => return Err(problems::not_active(status)),
-        Lease::Unknown => return Err(problems::no_such_integration()),
+        Lease::NotActive(status) => return Err(connection::problems::not_active(status)),
+        Lease::Unknown => return Err(connection::problems::no_such_integration()),
     };
     let answer = match tokio::time::timeout(LONGEST, work(leased, &nonce)).await {
         Ok(answer) => answer,

@@ -24,7 +24,7 @@ mod verify;
 use std::time::Duration;
 
 use ado::Ado;
-use domain::{Integration, IntegrationName, Organization, Status};
+use domain::{Integration, IntegrationName};
 use edge::{
     Problem, config,
     http::{Answer, no_such_method, no_such_path},
@@ -66,8 +66,9 @@ impl App {
         let aws = edge::aws().await;
         let tables = Tables {
             integrations: config::required("INTEGRATIONS_TABLE")?,
-            // This function has no business there, nor a right to it.
+            // This function has no business in these, nor a right to them.
             events: String::new(),
+            stacks: String::new(),
         };
         let prefix: String = config::required("SECRET_PREFIX")?;
         let recovery_days: i64 = config::required("SECRET_RECOVERY_DAYS")?;
@@ -169,46 +170,28 @@ impl App {
 
     /// The integration of that name, as long as it is not unlinked.
     async fn integration(&self, name: &str) -> Result<Integration, Problem> {
-        let name: IntegrationName = name
-            .parse()
-            .map_err(|_slug| problems::no_such_integration())?;
-        let found = self.store.integration(&name).await.map_err(Problem::ours)?;
-        found
-            .filter(|integration| integration.status != Status::Unlinked)
-            .ok_or_else(problems::no_such_integration)
+        connection::integration(&self.store, &parsed(name)?).await
     }
 
     /// The integration of that name, as long as it is active.
     async fn active(&self, name: &str) -> Result<Integration, Problem> {
-        let integration = self.integration(name).await?;
-        match integration.status {
-            Status::Active => Ok(integration),
-            status => Err(problems::not_active(status)),
-        }
+        connection::active(&self.store, &parsed(name)?).await
     }
 
     /// A client of an integration's organization, with the token that is kept for it.
     async fn client(&self, integration: &Integration) -> Result<ado::AdoClient, Problem> {
-        let credential = self
-            .secrets
-            .credential(&integration.name)
-            .await
-            .map_err(Problem::ours)?;
-        self.ado
-            .organization(&self.organization(integration), &credential)
-            .map_err(problems::of_azure_devops)
-    }
-
-    /// An integration's organization, where it is called.
-    fn organization(&self, integration: &Integration) -> Organization {
-        Organization::new(
-            &self.config.azure_devops_url,
-            integration.organization.name().clone(),
-        )
+        let url = &self.config.azure_devops_url;
+        connection::client(&self.ado, &self.secrets, url, integration).await
     }
 
     /// The URL that Azure DevOps is given.
     fn endpoint(&self, name: &IntegrationName) -> String {
         format!("{}/{name}", self.config.webhook_url.trim_end_matches('/'))
     }
+}
+
+/// A name that cannot be one names no integration.
+fn parsed(name: &str) -> Result<IntegrationName, Problem> {
+    name.parse()
+        .map_err(|_slug| connection::problems::no_such_integration())
 }

@@ -5,7 +5,7 @@ use http::StatusCode;
 use lambda_http::Request;
 use serde_json::json;
 
-use crate::{App, problems};
+use crate::App;
 
 /// `GET /integrations/{name}/projects`.
 pub(crate) async fn projects(app: &App, request: &Request, name: &str) -> Answer {
@@ -15,7 +15,7 @@ pub(crate) async fn projects(app: &App, request: &Request, name: &str) -> Answer
     let page = client
         .projects(u32::from(size), continuation.as_deref())
         .await
-        .map_err(problems::of_azure_devops)?;
+        .map_err(connection::problems::of_azure_devops)?;
     let mut body = json!({ "projects": page.items });
     if let Some(next) = page.next {
         body["nextPageToken"] = json!(edge::http::page_token(request, &next));
@@ -29,7 +29,7 @@ pub(crate) async fn repositories(app: &App, name: &str, project: &str) -> Answer
     let repositories = client
         .repositories(project)
         .await
-        .map_err(problems::of_azure_devops)?;
+        .map_err(connection::problems::of_azure_devops)?;
     Ok((StatusCode::OK, json!({ "repositories": repositories })))
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn branches(
             continuation.as_deref(),
         )
         .await
-        .map_err(problems::of_azure_devops)?;
+        .map_err(connection::problems::of_azure_devops)?;
     // The name people know, and the commit at its head.
     let branches = page.items.iter().filter_map(|branch| {
         let name = branch.name.strip_prefix("refs/heads/")?;

@@ -1,29 +1,6 @@
-//! What went wrong with Azure DevOps, as the caller is told it.
+//! What only setting up and changing can meet, as the caller is told it.
 
-use ado::AdoError;
-use domain::Status;
 use edge::{Problem, ProblemKind};
-
-/// There is no integration of that name.
-pub(crate) fn no_such_integration() -> Problem {
-    Problem::new(
-        ProblemKind::NotFound,
-        "there is no integration of this name; GET /integrations lists them",
-    )
-}
-
-/// The integration is there, and cannot be used in this state.
-pub(crate) fn not_active(status: Status) -> Problem {
-    let detail = match status {
-        Status::Pending => {
-            "setting this integration up was not finished: set it up once more under the same name, or unlink it"
-        }
-        _ => {
-            "this integration is being unlinked: finish that (DELETE on the unlink function), then set it up again"
-        }
-    };
-    Problem::new(ProblemKind::InProgress, detail)
-}
 
 /// Somebody else holds the lease.
 pub(crate) fn being_changed() -> Problem {
@@ -41,50 +18,6 @@ pub(crate) fn lease_lost() -> Problem {
     )
 }
 
-/// A refusal of Azure DevOps, wherever it is met.
-pub(crate) fn of_azure_devops(error: AdoError) -> Problem {
-    match error {
-        AdoError::TokenRefused | AdoError::SignInPage => Problem::new(
-            ProblemKind::TokenRefused,
-            "Azure DevOps refuses the personal access token. It may be mistyped, expired, revoked, or made for another organization: make one for this organization and paste it whole.",
-        )
-        .at("personalAccessToken"),
-        AdoError::TokenExpired => Problem::new(
-            ProblemKind::TokenRefused,
-            "The personal access token has expired: make a new one in Azure DevOps, with Code (Read & write).",
-        )
-        .at("personalAccessToken"),
-        AdoError::Denied(message) => lacks_scope(&message),
-        AdoError::NotFound(message) => Problem::new(
-            ProblemKind::NotFound,
-            with_message("Azure DevOps does not have this, or the token's user may not see it.", &message),
-        ),
-        AdoError::SlowDown { retry_after } => Problem::new(
-            ProblemKind::AzureDevOpsSlowDown,
-            match retry_after {
-                Some(seconds) => format!("Azure DevOps asks to slow down: try again in {seconds} seconds."),
-                None => "Azure DevOps asks to slow down: try again in a few minutes.".to_owned(),
-            },
-        )
-        .retry_after(retry_after),
-        AdoError::Unreachable(what) => Problem::new(
-            ProblemKind::AzureDevOpsUnreachable,
-            format!("Azure DevOps cannot be reached ({what}). Try again in a moment."),
-        ),
-        AdoError::Unexpected(what) => Problem::new(
-            ProblemKind::AzureDevOpsUnexpected,
-            with_message("Azure DevOps gave an answer that is not understood; is the organization URL right?", &what),
-        ),
-    }
-}
-
-/// The token is good, and lacks the scope or its user the permission.
-pub(crate) fn lacks_scope(message: &str) -> Problem {
-    let advice = "The personal access token needs the scope Code (Read & write), and its user at least Basic access to a project with repositories.";
-    Problem::new(ProblemKind::TokenLacksScope, with_message(advice, message))
-        .at("personalAccessToken")
-}
-
 /// The organization is not there.
 pub(crate) fn no_such_organization() -> Problem {
     Problem::new(
@@ -92,16 +25,4 @@ pub(crate) fn no_such_organization() -> Problem {
         "Azure DevOps has no organization of this name: compare the URL with the one in your browser.",
     )
     .at("organizationUrl")
-}
-
-/// Azure DevOps' own message, made harmless and put behind ours.
-fn with_message(advice: &str, message: &str) -> String {
-    if message.is_empty() {
-        advice.to_owned()
-    } else {
-        format!(
-            "{advice} Azure DevOps says: {}",
-            domain::summary::plain(message)
-        )
-    }
 }

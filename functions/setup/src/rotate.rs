@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 use store::Leased;
 
-use crate::{App, fields, lease, problems};
+use crate::{App, lease, problems};
 
 /// For how long a rotation that was cut off is gone on with. Later, its password may have been anywhere.
 const RESUMED: SignedDuration = SignedDuration::from_mins(15);
@@ -163,13 +163,13 @@ impl RotationRequest {
             self.force.unwrap_or(false),
         );
         if hours > most {
-            return Err(fields::invalid(
+            return Err(Problem::field(
                 "graceHours",
                 &format!("a number of hours from 0 to {most}"),
             ));
         }
         if hours == 0 && !force {
-            return Err(fields::invalid(
+            return Err(Problem::field(
                 "graceHours",
                 &"0 makes Azure DevOps lose events until its service hooks have the new password: pass \"force\": true if the old one must not count any longer",
             ));

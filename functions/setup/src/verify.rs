@@ -22,11 +22,11 @@ pub(crate) async fn connection(client: &AdoClient) -> Result<String, Problem> {
     let user = client.connected_user().await.map_err(|error| match error {
         // Nothing but the organization is in the path of this call.
         AdoError::NotFound(_) => problems::no_such_organization(),
-        AdoError::Denied(message) => problems::lacks_scope(&message),
-        error => problems::of_azure_devops(error),
+        AdoError::Denied(message) => connection::problems::lacks_scope(&message),
+        error => connection::problems::of_azure_devops(error),
     })?;
     let projects = client.projects(MOST_PROJECTS, None).await.map_err(scope)?;
-    let mut refusal = problems::lacks_scope("the token sees no project");
+    let mut refusal = connection::problems::lacks_scope("the token sees no project");
     for project in &projects.items {
         refusal = match client.repositories(&project.id).await {
             Ok(_) => return Ok(user),
@@ -40,9 +40,9 @@ pub(crate) async fn connection(client: &AdoClient) -> Result<String, Problem> {
 /// A refusal of a token that is known to be good: a 401 means that it lacks the scope (facts 7).
 fn scope(error: AdoError) -> Problem {
     match error {
-        AdoError::TokenRefused => problems::lacks_scope(""),
-        AdoError::NotFound(message) => problems::lacks_scope(&message),
-        error => problems::of_azure_devops(error),
+        AdoError::TokenRefused => connection::problems::lacks_scope(""),
+        AdoError::NotFound(message) => connection::problems::lacks_scope(&message),
+        error => connection::problems::of_azure_devops(error),
     }
 }
 

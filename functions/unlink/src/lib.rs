@@ -1,5 +1,5 @@
 //! Undoes what `setup` did, in steps that can each be repeated: unlinking (deliveries are still stored) → both
-//! secrets removed → unlinked (a tombstone, which answers 410 for 90 days).
+//! secrets removed → stacks detached → unlinked (a tombstone, which answers 410 for 90 days).
 //!
 //! A call that was cut off is finished by the next one. It reads no secret, and does not call Azure DevOps yet:
 //! removing the service hooks comes with making them.
@@ -12,18 +12,21 @@ use edge::{
     config::{self, ConfigError},
     http::{Answer, no_such_method, no_such_path},
 };
+use futures::{StreamExt, TryStreamExt, future, stream};
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use lambda_http::{Body, Request, Response};
 use secrets::Secrets;
 use serde_json::{Value, json};
-use store::{Begun, Finished, Store, Tables};
+use store::{Begun, Detached, Finished, Store, Tables};
 
 /// What a person is told of the hooks that a person made.
 const REMINDER: &str = "Service hooks that were made by hand stay in Azure DevOps: remove them under Project settings, Service hooks. Until then they are answered with 410, which makes Azure DevOps disable them.";
 
-/// How long removing the secrets may take: less than a call has that began to unlink.
-const SECRETS: Duration = Duration::from_secs(40);
+/// How long removing the secrets and detaching the stacks may take: less than a call has that began to unlink.
+const WORK: Duration = Duration::from_secs(40);
+/// How many stacks are detached at once.
+const AT_A_TIME: usize = 8;
 /// Where it took longer than this, an earlier try of the SDK's may still be on its way.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
@@ -44,6 +47,7 @@ impl App {
         let aws = edge::aws().await;
         let tables = Tables {
             integrations: config::required("INTEGRATIONS_TABLE")?,
+            stacks: config::required("STACKS_TABLE")?,
             // This function has no business there, nor a right to it.
             events: String::new(),
         };
@@ -92,6 +96,7 @@ impl App {
                 "the integration"
             ]),
         };
+        body["stacks"] = json!(self.store.stacks_of(name).await.map_err(Problem::ours)?);
         body["reminder"] = json!(REMINDER);
         Ok((StatusCode::OK, body))
     }
@@ -106,7 +111,13 @@ impl App {
             .map_err(Problem::ours)?
         {
             Begun::Yes(integration) => integration,
-            Begun::Already(integration) => return Ok((StatusCode::OK, done(&integration, 0))),
+            // A stack that was saved at the very end of the call before may have been missed by it.
+            Begun::Already(integration) => {
+                let detached = tokio::time::timeout(AT_ONCE, self.detach_stacks(name, now))
+                    .await
+                    .map_err(Problem::ours)??;
+                return Ok((StatusCode::OK, done(&integration, 0, detached)));
+            }
             Begun::Busy => {
                 let detail = "this integration is being set up or changed right now; unlink it when that is done, two minutes from now at the latest";
                 return Err(Problem::new(ProblemKind::InProgress, detail));
@@ -114,11 +125,14 @@ impl App {
             Begun::Unknown => return Err(unknown()),
         };
         let started = Instant::now();
-        // No secret is removed later than that: the name may have been set up again by then.
-        let removed = tokio::time::timeout(SECRETS, self.secrets.remove(name))
+        // No secret is removed and no stack detached later than that: the name may have been set up again by then.
+        let work = async {
+            let removed = self.secrets.remove(name).await.map_err(Problem::ours)?;
+            Ok((removed, self.detach_stacks(name, now).await?))
+        };
+        let (removed, detached) = tokio::time::timeout(WORK, work)
             .await
-            .map_err(Problem::ours)?
-            .map_err(Problem::ours)?;
+            .map_err(Problem::ours)??;
         let finished = self
             .store
             .finish_unlink(name, &nonce, started.elapsed() < AT_ONCE, now)
@@ -132,7 +146,22 @@ impl App {
             status: Status::Unlinked,
             ..*integration
         };
-        Ok((StatusCode::OK, done(&unlinked, removed)))
+        Ok((StatusCode::OK, done(&unlinked, removed, detached)))
+    }
+
+    /// Detaches what is linked to an integration; gives how many stacks that were.
+    async fn detach_stacks(
+        &self,
+        integration: &IntegrationName,
+        now: Timestamp,
+    ) -> Result<usize, Problem> {
+        let linked = self.store.stacks_of(integration).await;
+        let detached = stream::iter(linked.map_err(Problem::ours)?)
+            .map(async |name| self.store.detach(&name, integration, now).await)
+            .buffer_unordered(AT_A_TIME)
+            .try_filter(|detached| future::ready(*detached == Detached::Now));
+        let detached = detached.try_collect::<Vec<_>>().await;
+        Ok(detached.map_err(Problem::ours)?.len())
     }
 }
 
@@ -156,12 +185,12 @@ fn described(integration: &Integration) -> Value {
     })
 }
 
-/// Nothing makes service hooks, stacks or runs yet, so unlinking ends none of them.
-fn done(integration: &Integration, secrets_removed: usize) -> Value {
+/// Nothing makes service hooks or runs yet, so unlinking ends none of them.
+fn done(integration: &Integration, secrets_removed: usize, stacks_detached: usize) -> Value {
     let mut body = described(integration);
     body["secretsRemoved"] = json!(secrets_removed);
     body["serviceHooksRemoved"] = json!(0);
-    body["stacksDetached"] = json!(0);
+    body["stacksDetached"] = json!(stacks_detached);
     body["runsCanceled"] = json!(0);
     body["reminder"] = json!(REMINDER);
     body

@@ -78,6 +78,8 @@ impl App {
         let tables = Tables {
             integrations: config::required("INTEGRATIONS_TABLE")?,
             events: config::required("EVENTS_TABLE")?,
+            // This function has no business there, nor a right to it.
+            stacks: String::new(),
         };
         let settings = Settings {
             retention_days: config::required("EVENT_RETENTION_DAYS")?,

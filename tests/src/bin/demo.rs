@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 const NAME: &str = "acme";
 const ORGANIZATION: &str = "tidewater";
 const PROJECT: &str = "Harbor";
+const STACK: &str = "harbor-prod";
 /// How long the webhook may go on with what it has read of an integration on the local stack, and some.
 const AT_MOST: Duration = Duration::from_secs(30);
 
@@ -77,32 +78,34 @@ impl Demo {
         step(2, "Set up: an organization URL and a personal access token");
         let webhook = self.set_up().await?;
         step(3, "The repository picker shows what the token can see");
-        self.pick().await?;
+        let repository = self.pick().await?;
+        step(4, "A stack follows a repository chosen in the picker");
+        self.follow(&repository).await?;
         step(
-            4,
+            5,
             "A person creates five service hooks in Azure DevOps, with the endpoint and the password, and presses Test",
         );
         self.hooks(&webhook).await?;
         step(
-            5,
+            6,
             "A developer pushes, opens a pull request, comments, rewrites, completes it, tags, and deletes the branch",
         );
         self.work().await?;
-        step(6, "What was received, newest first");
+        step(7, "What was received, newest first");
         self.look(&webhook).await?;
         step(
-            7,
+            8,
             "The same delivery again is answered with 200 and stored once; strangers get 401; nonsense is kept aside",
         );
         self.odd(&webhook).await?;
         step(
-            8,
+            9,
             "A new token, tried before it takes the old one's place; a new password, while the hooks still have the old one",
         );
         let webhook = self.change(webhook).await?;
-        step(9, "Unlink: the preview, then the removal");
+        step(10, "Unlink: the preview, then the removal");
         self.unlink(&webhook).await?;
-        step(10, "The same name again: the old endpoint, a new password");
+        step(11, "The same name again: the old endpoint, a new password");
         self.again(&webhook).await?;
         println!("\nAll steps did what they should.");
         Ok(())
@@ -211,7 +214,8 @@ impl Demo {
         Ok(webhook)
     }
 
-    async fn pick(&self) -> Result<()> {
+    /// Gives the id of the repository that is chosen.
+    async fn pick(&self) -> Result<String> {
         let base = format!("/integrations/{NAME}/projects");
         let projects = self
             .call(Function::Setup, Method::GET, &base, None)
@@ -237,6 +241,52 @@ impl Demo {
             names(&branches["branches"]).starts_with("feature/"),
             "the branches do not start with the prefix"
         );
+        let all = repositories["repositories"].as_array();
+        let chosen = all.and_then(|all| all.iter().find(|one| one["name"] == "platform"));
+        Ok(shown(&chosen.context("no repository platform")?["id"]).to_owned())
+    }
+
+    async fn follow(&self, repository: &str) -> Result<()> {
+        let wanted = |branch: &str| json!({ "name": STACK, "integration": NAME, "project": PROJECT, "repository": repository, "branch": branch, "projectRoot": "prod", "globs": ["modules/**"] });
+        let create = async |branch: &str| {
+            let body = Some(wanted(branch));
+            self.call(Function::Stacks, Method::POST, "/stacks", body)
+                .await
+        };
+        let refused = create("nowhere").await?.expect(422)?;
+        says(&format!(
+            "422 at {}: {}",
+            shown(&refused["field"]),
+            shown(&refused["detail"])
+        ));
+        ensure!(refused["field"] == "branch", "it is another field");
+        let created = create("main").await?.expect(201)?;
+        says(&format!(
+            "{STACK} follows {} of {}/{} in {}, and modules/**",
+            shown(&created["branch"]),
+            shown(&created["project"]["name"]),
+            shown(&created["repository"]["name"]),
+            shown(&created["projectRoot"]),
+        ));
+        let path = format!("/stacks/{STACK}");
+        let change = json!({ "projectRoot": "next", "updatedAt": created["updatedAt"] });
+        let changed = self
+            .call(Function::Stacks, Method::PATCH, &path, Some(change.clone()))
+            .await?
+            .expect(200)?;
+        says(&format!("changed; {}", shown(&changed["notes"][0])));
+        ensure!(
+            changed["notes"] == json!(["next is not there yet on branch main"]),
+            "nothing is said of the project root"
+        );
+        let late = self
+            .call(Function::Stacks, Method::PATCH, &path, Some(change))
+            .await?
+            .expect(409)?;
+        says(&format!(
+            "409 for who read it before: {}",
+            shown(&late["title"])
+        ));
         Ok(())
     }
 
@@ -478,6 +528,11 @@ impl Demo {
             "would remove: {}",
             what.iter().map(shown).collect::<Vec<_>>().join(", ")
         ));
+        ensure!(
+            preview["stacks"] == json!([STACK]),
+            "the stack is not named"
+        );
+        says(&format!("would detach: {STACK}"));
         let done = self
             .call(Function::Unlink, Method::DELETE, &path, None)
             .await?
@@ -487,8 +542,26 @@ impl Demo {
             "it is not unlinked: {done}"
         );
         says(&format!(
-            "unlinked; {} secrets removed",
-            done["secretsRemoved"]
+            "unlinked; {} secrets removed, {} stack detached",
+            done["secretsRemoved"], done["stacksDetached"]
+        ));
+        let stack = self
+            .call(
+                Function::Stacks,
+                Method::GET,
+                &format!("/stacks/{STACK}"),
+                None,
+            )
+            .await?
+            .expect(200)?;
+        ensure!(
+            done["stacksDetached"] == json!(1) && stack["detached"] == true,
+            "the stack is not detached: {stack}"
+        );
+        says(&format!(
+            "{STACK} is detached, and still says what it followed: {}/{}",
+            shown(&stack["project"]["name"]),
+            shown(&stack["repository"]["name"])
         ));
         self.call(Function::Unlink, Method::DELETE, &path, None)
             .await?
@@ -531,6 +604,26 @@ impl Demo {
             refused.status
         ));
         ensure!(refused.status == 401, "the old password still counts");
+        let path = format!("/stacks/{STACK}");
+        let stack = self
+            .call(Function::Stacks, Method::GET, &path, None)
+            .await?
+            .expect(200)?;
+        ensure!(stack["detached"] == true, "it was attached by itself");
+        let attach = json!({ "integration": NAME, "projectRoot": "prod" });
+        let attached = self
+            .call(Function::Stacks, Method::PATCH, &path, Some(attach))
+            .await?
+            .expect(200)?;
+        ensure!(attached["detached"] == false, "it is still detached");
+        says(&format!(
+            "{STACK} stays detached until a person gives it the integration; then it follows {} again",
+            shown(&attached["repository"]["name"])
+        ));
+        self.call(Function::Stacks, Method::DELETE, &path, None)
+            .await?
+            .expect(200)?;
+        says(&format!("{STACK} is deleted"));
         self.call(
             Function::Unlink,
             Method::DELETE,

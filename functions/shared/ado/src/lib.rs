@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 
 pub use answer::AdoError;
 pub use operation::Operation;
-pub use wire::{Branch, Project, Repository};
+pub use wire::{Branch, Item, Project, ProjectReference, Repository};
 
 /// Azure DevOps delays calls for up to 30 s before it refuses them (its rate limits page): waiting less would give up on
 /// answers that come.
@@ -32,6 +32,11 @@ const ANSWER: Duration = Duration::from_secs(40);
 const CONNECT: Duration = Duration::from_secs(10);
 /// The identity that Azure DevOps takes a caller without valid credentials for, where an organization has public projects.
 const ANONYMOUS: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+
+/// The most refs that Azure DevOps gives at once (facts 6.1).
+const LARGEST_PAGE: u32 = 1_000;
+/// The most pages of refs that are read to find one: a repository with more branches of one beginning is not met.
+const MOST_PAGES: usize = 20;
 
 /// What stays as it is in a path segment (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -170,6 +175,69 @@ impl AdoClient {
         query.extend(continuation.map(|token| ("continuationToken", token)));
         self.page(Operation::Refs, &[project, repository], &query)
             .await
+    }
+
+    /// The branch of a repository whose ref has this very name, `refs/heads/…`; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError`].
+    pub async fn branch(
+        &self,
+        project: &str,
+        repository: &str,
+        name: &str,
+    ) -> Result<Option<Branch>, AdoError> {
+        let prefix = name.strip_prefix("refs/heads/").unwrap_or(name);
+        let mut continuation: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let page = self
+                .branches(
+                    project,
+                    repository,
+                    prefix,
+                    LARGEST_PAGE,
+                    continuation.as_deref(),
+                )
+                .await?;
+            // The filter only says how a name begins, and its case need not count.
+            let found = page.items.into_iter().find(|branch| branch.name == name);
+            if found.is_some() || page.next.is_none() {
+                return Ok(found);
+            }
+            continuation = page.next;
+        }
+        Err(AdoError::Unexpected("it has too many branches".to_owned()))
+    }
+
+    /// What stands at a path of a branch, which is given by its short name; `None` where nothing does.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError`].
+    pub async fn item(
+        &self,
+        project: &str,
+        repository: &str,
+        branch: &str,
+        path: &str,
+    ) -> Result<Option<Item>, AdoError> {
+        // As a scope: a path alone would give a file's content.
+        let scope = format!("/{path}");
+        let query = [
+            ("scopePath", scope.as_str()),
+            ("recursionLevel", "none"),
+            ("versionDescriptor.version", branch),
+            ("versionDescriptor.versionType", "branch"),
+        ];
+        match self
+            .page(Operation::Items, &[project, repository], &query)
+            .await
+        {
+            Ok(page) => Ok(page.items.into_iter().next()),
+            Err(AdoError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn page<T: DeserializeOwned>(

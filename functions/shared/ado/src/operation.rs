@@ -43,4 +43,6 @@ operations! {
     Repositories = GET "{project}/_apis/git/repositories" "7.1";
     /// The refs of a repository, of which the client asks for branches.
     Refs = GET "{project}/_apis/git/repositories/{repository}/refs" "7.1";
+    /// Files and directories of a repository, of which the client asks for one.
+    Items = GET "{project}/_apis/git/repositories/{repository}/items" "7.1";
 }

@@ -69,9 +69,30 @@ pub struct Repository {
     /// Whether it is disabled: listed, but not to be read.
     #[serde(default)]
     pub is_disabled: bool,
+    /// The project that it is in. Not passed on: who asks for repositories has named it.
+    #[serde(skip_serializing)]
+    pub project: Option<ProjectReference>,
     /// Where a person looks at it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub web_url: Option<String>,
+}
+
+/// The project of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ProjectReference {
+    /// Its GUID.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A file or a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    /// Whether it is a directory.
+    #[serde(default)]
+    pub is_folder: bool,
 }
 
 /// A branch.

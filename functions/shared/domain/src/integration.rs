@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use crate::{IntegrationName, Organization};
+use crate::{IntegrationName, Labels, Organization};
 
 /// Where an integration is in its life: pending → active → unlinking → unlinked, and from unlinked to active again when its
 /// name is set up anew.
@@ -53,7 +53,7 @@ pub struct Integration {
     /// What a person wrote about it.
     pub description: Option<String>,
     /// Words to find it by.
-    pub labels: Vec<String>,
+    pub labels: Labels,
     /// The day the personal access token ends, as a person told it: it cannot be read from Azure DevOps.
     pub token_expires_on: Option<Date>,
     /// The last time the connection was tried, and how it went; `None` while it is pending, and of a tombstone.

@@ -18,11 +18,11 @@ pub enum ProblemKind {
     InvalidField,
     /// A page token that we did not make.
     InvalidPageToken,
-    /// No such integration, delivery or path.
+    /// No such integration, stack, delivery or path.
     NotFound,
     /// The path exists, the method does not.
     MethodNotAllowed,
-    /// The integration's name is taken.
+    /// The name is taken.
     NameTaken,
     /// Somebody else is doing the same right now.
     InProgress,
@@ -193,6 +193,12 @@ impl Problem {
             retry_after: None,
             cause: None,
         }
+    }
+
+    /// A field has a value that it cannot have; `what` says which it can.
+    #[must_use]
+    pub fn field(field: &'static str, what: &dyn std::fmt::Display) -> Self {
+        Self::new(ProblemKind::InvalidField, what.to_string()).at(field)
     }
 
     /// A problem of ours: the caller learns the request id, the log the cause.

@@ -18,12 +18,14 @@ use crate::config;
 
 /// Our own crates. Others log warnings at the most: what an HTTP client or an SDK tells at a finer level can have headers in
 /// it, and those have secrets.
-const OURS: [&str; 8] = [
+const OURS: [&str; 10] = [
     "setup",
     "webhook",
     "deliveries",
+    "stacks",
     "unlink",
     "ado",
+    "connection",
     "edge",
     "secrets",
     "store",

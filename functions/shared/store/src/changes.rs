@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::{
     operation::update_item::builders::UpdateItemFluentBuilder,
     types::{AttributeValue, ReturnValue},
 };
-use domain::{Connection, Integration, IntegrationName, PasswordDigest, Status};
+use domain::{Connection, Integration, IntegrationName, Labels, PasswordDigest, Status};
 use jiff::{Timestamp, civil::Date};
 
 use crate::{
@@ -69,7 +69,7 @@ pub struct Changes {
     /// What is written about it; an empty text removes it.
     pub description: Option<String>,
     /// The labels.
-    pub labels: Option<Vec<String>>,
+    pub labels: Option<Labels>,
     /// The day its credential ends; `Some(None)` where that is not known any more.
     pub token_expires_on: Option<Option<Date>>,
     /// How the connection went with its new credential.
@@ -239,7 +239,7 @@ impl Store {
         }
         if let Some(labels) = &changes.labels {
             set.push("labels = :labels");
-            let labels = labels.iter().map(|label| text(label)).collect();
+            let labels = labels.iter().map(text).collect();
             values.push((":labels", AttributeValue::L(labels)));
         }
         match changes.token_expires_on {

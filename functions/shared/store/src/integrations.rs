@@ -5,8 +5,8 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use domain::{
-    Connection, Integration, IntegrationName, Organization, OrganizationName, PasswordDigest,
-    Status, password::Lineup,
+    Connection, Integration, IntegrationName, Labels, Organization, OrganizationName,
+    PasswordDigest, Status, password::Lineup,
 };
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -55,8 +55,8 @@ pub(crate) struct IntegrationItem {
     organization_url: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     description: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    labels: Vec<String>,
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    labels: Labels,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     token_expires_on: Option<Date>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -306,7 +306,7 @@ fn compared(moment: Timestamp) -> String {
     crate::keys::seven_digits(shown)
 }
 
-fn as_compared<T, S>(moment: &T, to: S) -> Result<S::Ok, S::Error>
+pub(crate) fn as_compared<T, S>(moment: &T, to: S) -> Result<S::Ok, S::Error>
 where
     T: Copy + Into<Option<Timestamp>>,
     S: serde::Serializer,

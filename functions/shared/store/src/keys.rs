@@ -3,20 +3,30 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::IntegrationName;
+use domain::{Guid, IntegrationName, StackName};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use sha2::{Digest, Sha256};
 
-/// The partition key of both tables.
+/// The partition key of all tables.
 pub const PARTITION: &str = "pk";
-/// The sort key of both tables.
+/// The sort key of all tables.
 pub const SORT: &str = "sk";
 
 /// The sort key of an integration's own item; its partition is its name.
 pub const INTEGRATION: &str = "integration";
-/// The sparse index of the integrations table that lists integrations, and its partition attribute, which every
-/// integration's own item has with the value [`INTEGRATION`].
+/// The sort key of a stack's own item; its partition is `stack#<name>`.
+pub const STACK: &str = "stack";
+/// The sparse index that lists integrations in their table and stacks in theirs, and its partition attribute: an own item of
+/// either has it with the value of its sort key, [`INTEGRATION`] or [`STACK`].
 pub const DIRECTORY: &str = "directory";
+
+/// The sparse index of the stacks table that has what is linked to an integration.
+///
+/// Its partition attribute is [`LINKED`], with the integration's name, which a detached stack does not have; its sort attribute
+/// is made by `follows`.
+pub const FOLLOWERS: &str = "followers";
+/// The partition attribute of the index [`FOLLOWERS`].
+pub const LINKED: &str = "linked";
 
 /// The sparse index of the events table that has what a person should see, and its partition attribute, which `attention`
 /// makes; it is sorted by receipt.
@@ -170,6 +180,18 @@ pub fn partition(integration: &IntegrationName, day: Date, shard: u8) -> String 
 #[must_use]
 pub(crate) fn attention(integration: &str, kind: &str) -> String {
     format!("{integration}#{kind}")
+}
+
+/// The partition key of a stack.
+#[must_use]
+pub(crate) fn stack(name: &StackName) -> String {
+    format!("{STACK}#{name}")
+}
+
+/// The sort attribute of a stack in the index [`FOLLOWERS`]: what follows one repository lies together.
+#[must_use]
+pub(crate) fn follows(repository: &Guid, name: &StackName) -> String {
+    format!("{repository}#{name}")
 }
 
 /// The sort key of a part, which is alone in its partition.

@@ -11,6 +11,10 @@
 //! | take and end a lease, change what is told | [`Store::lease`], [`Store::release`], [`Store::change`] | integrations | conditional |
 //! | begin and end a rotation of the password | [`Store::begin_rotation`], [`Store::end_rotation`] | integrations | conditional |
 //! | begin and finish unlinking | [`Store::begin_unlink`], [`Store::finish_unlink`] | integrations | conditional |
+//! | one stack | [`Store::stack`] | stacks | `stack#<name>`, `stack`; consistent |
+//! | all stacks by name | [`Store::stacks`] | stacks / `directory` | `stack`, `stack#<name>` |
+//! | create, change, delete a stack | [`Store::create_stack`], [`Store::change_stack`], [`Store::delete_stack`] | stacks | the first two conditional |
+//! | the stacks of an integration, detach one | [`Store::stacks_of`], [`Store::detach`] | stacks / `followers` | name; conditional |
 //! | store a delivery once | [`Store::record_delivery`] | events | conditional put, or one transaction with its parts |
 //! | what was created on one day | [`Store::heads_of_day`] | events | `<name>#<day>#<shard>`, 8 queries at once |
 //! | what a person should see of an integration | [`Store::heads_for_attention`] | events / `attention` | name, receipt |
@@ -26,6 +30,7 @@ mod events;
 mod integrations;
 pub mod keys;
 mod lifecycle;
+mod stacks;
 
 use std::time::Duration;
 
@@ -42,6 +47,7 @@ pub use events::{
 pub use integrations::{DirectoryPage, WebhookRecord};
 pub use keys::DeliveryId;
 pub use lifecycle::{Activated, Begun, Claim, Claimed, Finished};
+pub use stacks::{Created, Detached, Saved, StackPage};
 
 /// How long one try may take. DynamoDB answers in single-digit milliseconds; what takes longer is lost.
 const ATTEMPT: Duration = Duration::from_millis(1_400);
@@ -66,6 +72,8 @@ pub struct Tables {
     pub integrations: String,
     /// Deliveries.
     pub events: String,
+    /// Stacks and modules.
+    pub stacks: String,
 }
 
 /// What is kept, in DynamoDB.

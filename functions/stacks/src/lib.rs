@@ -1,0 +1,104 @@
+//! Stacks and modules: created, listed, shown, changed, deleted.
+//!
+//! What one follows is looked at in Azure DevOps when it is saved, with its integration's token; ids are kept, and names as they
+//! are then.
+//!
+//! | path | module |
+//! |---|---|
+//! | `POST /stacks` | `create.rs` |
+//! | `GET /stacks`, `GET /stacks/{name}`, `DELETE /stacks/{name}` | `show.rs` |
+//! | `PATCH /stacks/{name}` | `change.rs` |
+
+mod change;
+mod create;
+mod fields;
+mod follow;
+mod problems;
+mod save;
+mod show;
+
+use ado::Ado;
+use domain::{Stack, StackName};
+use edge::{
+    Problem, config,
+    http::{Answer, no_such_method, no_such_path},
+};
+use http::Method;
+use jiff::Timestamp;
+use lambda_http::{Body, Request, Response};
+use secrets::Secrets;
+use store::{Store, Tables};
+
+/// The function with what it keeps between invocations.
+#[derive(Debug)]
+pub struct App {
+    store: Store,
+    secrets: Secrets,
+    ado: Ado,
+    azure_devops_url: String,
+}
+
+impl App {
+    /// The function as its environment configures it.
+    ///
+    /// # Errors
+    ///
+    /// [`config::ConfigError`], which names the variable; [`ado::AdoError`] where no TLS can be set up.
+    pub async fn from_env() -> Result<Self, lambda_http::Error> {
+        let aws = edge::aws().await;
+        let tables = Tables {
+            integrations: config::required("INTEGRATIONS_TABLE")?,
+            stacks: config::required("STACKS_TABLE")?,
+            // This function has no business there, nor a right to it.
+            events: String::new(),
+        };
+        let prefix: String = config::required("SECRET_PREFIX")?;
+        let recovery_days: i64 = config::required("SECRET_RECOVERY_DAYS")?;
+        let secrets = Secrets::new(&aws, prefix, recovery_days);
+        let url: String = config::required("AZURE_DEVOPS_URL")?;
+        Ok(Self::new(
+            Store::new(&aws, tables),
+            secrets,
+            Ado::new()?,
+            url,
+        ))
+    }
+
+    /// The function on its parts; Azure DevOps is called at `azure_devops_url`.
+    #[must_use]
+    pub fn new(store: Store, secrets: Secrets, ado: Ado, azure_devops_url: String) -> Self {
+        Self {
+            store,
+            secrets,
+            ado,
+            azure_devops_url,
+        }
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request) -> Response<Body> {
+        edge::http::answer(&request, |now| self.route(&request, now)).await
+    }
+
+    async fn route(&self, request: &Request, now: Timestamp) -> Answer {
+        let segments = edge::http::segments(request);
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match (segments.as_slice(), request.method()) {
+            (["stacks"], &Method::GET) => show::list(self, request).await,
+            (["stacks"], &Method::POST) => create::create(self, request, now).await,
+            (["stacks", name], &Method::GET) => show::one(self, name).await,
+            (["stacks", name], &Method::PATCH) => change::change(self, request, name, now).await,
+            (["stacks", name], &Method::DELETE) => show::delete(self, name).await,
+            (["stacks"], _) => Err(no_such_method("GET, POST")),
+            (["stacks", _], _) => Err(no_such_method("GET, PATCH, DELETE")),
+            _ => Err(no_such_path()),
+        }
+    }
+
+    /// The stack of that name.
+    async fn stack(&self, name: &str) -> Result<Stack, Problem> {
+        let name: StackName = name.parse().map_err(|_slug| problems::no_such_stack())?;
+        let found = self.store.stack(&name).await.map_err(Problem::ours)?;
+        found.ok_or_else(problems::no_such_stack)
+    }
+}
