@@ -102,11 +102,7 @@ async fn s6_a_hanging_dynamodb_is_answered_with_503_and_never_runs_into_the_plat
         async move {
             let linked = bed.linked().await?;
             let tap = tap_with(bed, operation, &vec![fate; times]).await?;
-            let options = FleetOptions {
-                endpoint: Some(tap.url()),
-                ..FleetOptions::default()
-            };
-            let fleet = Fleet::start(bed, options).await?;
+            let fleet = Fleet::on(bed, &tap).await?;
             let endpoint = fleet.endpoint(linked.name.as_str());
             let answer = bed.stack.deliver(&endpoint, &linked.password, push());
             let answer = answer.await?;
@@ -140,11 +136,7 @@ async fn s8_what_does_not_fit_together_is_503_with_its_cause_in_the_log_and_one_
             let tap = Switch::new(Fate::Answer(answer))
                 .tap(&bed, operation)
                 .await?;
-            let options = FleetOptions {
-                endpoint: Some(tap.url()),
-                ..FleetOptions::default()
-            };
-            let fleet = Fleet::start(&bed, options).await?;
+            let fleet = Fleet::on(&bed, &tap).await?;
             let endpoint = fleet.endpoint(linked.name.as_str());
             for number in 1..=3 {
                 let answer = bed.stack.deliver(&endpoint, &linked.password, push());

@@ -59,7 +59,7 @@ async fn s14_r2_r4_what_is_killed_at_any_moment_of_a_delivery_acknowledges_nothi
             let case = format!("{signal} {moment:?}");
             let linked = bed.linked().await?;
             let tap = moment.tap(&bed).await?;
-            let fleet = fleet_on(&bed, &tap).await?;
+            let fleet = Fleet::on(&bed, &tap).await?;
             if matches!(moment, Moment::BeforeOurAnswer) {
                 fleet.plant(ApiFault::HoldResponse);
             }
@@ -91,7 +91,7 @@ async fn s14_whenever_processes_are_killed_each_200_is_in_the_table() -> Result<
     let bed = Bed::new()?;
     let linked = bed.linked().await?;
     let tap = Tap::counting(&bed.stack.description.endpoint_url).await?;
-    let fleet = fleet_on(&bed, &tap).await?;
+    let fleet = Fleet::on(&bed, &tap).await?;
     let endpoint = fleet.endpoint(linked.name.as_str());
     let deliver = |body: &str| {
         let sent = bed
@@ -147,7 +147,7 @@ async fn s14_a_fleet_that_loses_processes_under_load_loses_no_delivery_that_it_a
     let bed = Bed::new()?;
     let linked = bed.linked().await?;
     let tap = Tap::counting(&bed.stack.description.endpoint_url).await?;
-    let fleet = fleet_on(&bed, &tap).await?;
+    let fleet = Fleet::on(&bed, &tap).await?;
     let endpoint = fleet.endpoint(linked.name.as_str());
     let bodies: Vec<String> = (0..96).map(|_| push()).collect();
     let acknowledged = tokio::sync::watch::Sender::new(0);
@@ -190,7 +190,7 @@ async fn s14_a_fleet_that_loses_processes_under_load_loses_no_delivery_that_it_a
 async fn r3_a_cold_start_calls_nothing_before_it_can_serve() -> Result<()> {
     let bed = Bed::new()?;
     let tap = Tap::counting(&bed.stack.description.endpoint_url).await?;
-    let fleet = fleet_on(&bed, &tap).await?;
+    let fleet = Fleet::on(&bed, &tap).await?;
     fleet.warm(2).await?;
     fleet.runtime_api().called_next_until(2).await?;
     assert!(tap.calls().is_empty(), "{:?}", tap.calls());
@@ -234,14 +234,6 @@ async fn r6_many_cold_starts_at_once_make_one_read_and_one_write_each_and_need_n
     assert_eq!(tap.calls().len(), 2, "{:?}", tap.calls());
     assert_eq!(stored(&bed, &linked).await?, INSTANCES);
     Ok(())
-}
-
-async fn fleet_on(bed: &Bed, tap: &Tap) -> Result<Fleet> {
-    let options = FleetOptions {
-        endpoint: Some(tap.url()),
-        ..FleetOptions::default()
-    };
-    Fleet::start(bed, options).await
 }
 
 /// What is stored of an integration, as it was received.

@@ -14,7 +14,7 @@ use tokio_rustls::{
 };
 
 use super::{post, push, stored};
-use crate::support::{Bed, Fleet, FleetOptions, Tap};
+use crate::support::{Bed, Fleet, Tap};
 
 #[tokio::test]
 async fn s7_a_pooled_connection_that_was_reset_is_not_seen_by_the_sender() -> Result<()> {
@@ -37,11 +37,7 @@ async fn s7_a_connection_that_was_reset_while_the_instance_was_frozen_is_not_see
     let bed = Bed::new()?;
     let linked = bed.linked().await?;
     let tap = Tap::counting(&bed.stack.description.endpoint_url).await?;
-    let options = FleetOptions {
-        endpoint: Some(tap.url()),
-        ..FleetOptions::default()
-    };
-    let fleet = Fleet::start(&bed, options).await?;
+    let fleet = Fleet::on(&bed, &tap).await?;
     let endpoint = fleet.endpoint(linked.name.as_str());
     let deliver = || bed.stack.deliver(&endpoint, &linked.password, push());
     assert_eq!(deliver().await?.status, 200);

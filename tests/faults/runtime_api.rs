@@ -18,11 +18,7 @@ async fn r5_a_next_that_fails_ends_the_process_and_a_new_one_serves() -> Result<
     ] {
         let linked = bed.linked().await?;
         let tap = Tap::counting(&bed.stack.description.endpoint_url).await?;
-        let options = FleetOptions {
-            endpoint: Some(tap.url()),
-            ..FleetOptions::default()
-        };
-        let fleet = Fleet::start(&bed, options).await?;
+        let fleet = Fleet::on(&bed, &tap).await?;
         let endpoint = fleet.endpoint(linked.name.as_str());
         let deliver = || bed.stack.deliver(&endpoint, &linked.password, push());
         fleet.warm(1).await?;

@@ -9,7 +9,7 @@ use simulator::{Config, Simulator};
 
 use super::{Switch, stored};
 use crate::support::{
-    Bed, Fate, Fleet, FleetOptions,
+    Bed, Fate, Fleet,
     answer::{GARBAGE, INTERNAL_ERROR, MISCONFIGURED, NOT_SIGNED, THROTTLED},
 };
 
@@ -37,11 +37,7 @@ async fn outage(bed: &Bed, fate: Fate, signal: Option<&str>) -> Result<()> {
     let linked = bed.linked().await?;
     let switch = Switch::new(fate);
     let tap = switch.tap(bed, "PutItem").await?;
-    let options = FleetOptions {
-        endpoint: Some(tap.url()),
-        ..FleetOptions::default()
-    };
-    let fleet = Fleet::start(bed, options).await?;
+    let fleet = Fleet::on(bed, &tap).await?;
     let endpoint = fleet.endpoint(linked.name.as_str());
 
     let azure_devops = Simulator::start(Config::default()).await?;

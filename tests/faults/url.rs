@@ -151,11 +151,7 @@ async fn a12_other_methods_are_405_and_other_paths_404_without_a_word_about_who_
     let bed = Bed::new()?;
     let linked = bed.linked().await?;
     let tap = Tap::counting(&bed.stack.description.endpoint_url).await?;
-    let options = FleetOptions {
-        endpoint: Some(tap.url()),
-        ..FleetOptions::default()
-    };
-    let fleet = Fleet::start(&bed, options).await?;
+    let fleet = Fleet::on(&bed, &tap).await?;
     let (name, authorization) = (linked.name.as_str(), basic(&linked.password));
     let long = "a".repeat(8_192);
     for method in [

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    Bed, CACHE_SECONDS,
+    Bed, CACHE_SECONDS, Tap,
     api_faults::{ApiFault, ApiFaults},
     environment::{Changed, Environment, Log, Now, Outcome},
     function_url, locked,
@@ -119,6 +119,15 @@ impl Fleet {
             url,
             serving,
         })
+    }
+
+    /// A fleet on the other side of a tap.
+    pub(crate) async fn on(bed: &Bed, tap: &Tap) -> Result<Self> {
+        let options = FleetOptions {
+            endpoint: Some(tap.url()),
+            ..FleetOptions::default()
+        };
+        Self::start(bed, options).await
     }
 
     /// The function's URL, without a slash at its end.

@@ -10,7 +10,7 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::Request;
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::json;
 use store::{Changed, Changes, Under};
 
@@ -20,23 +20,16 @@ use crate::{App, fields, lease, problems, show, verify};
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ChangeRequest {
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     personal_access_token: Option<Option<SecretString>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     personal_access_token_expires_on: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     description: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     labels: Option<Option<Vec<String>>>,
     /// When the caller read it, as `updatedAt` says; a change since then refuses this one.
     updated_at: Option<Timestamp>,
-}
-
-/// Tells a field that is `null` from one that is absent.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(from).map(Some)
 }
 
 /// `PATCH /integrations/{name}`.

@@ -24,10 +24,9 @@ use crate::{App, fields, show, verify};
 
 /// What a person is told when the integration is there; word for word the seed page's notification.
 const CREATED: &str = "New integration was created";
-/// How long a call of Secrets Manager takes that the SDK has not given up and made again.
-const AT_ONCE: Duration = Duration::from_secs(4);
 /// How long writing the secrets may take: with removing them again, less than a claim lasts.
 const SECRETS: Duration = Duration::from_secs(60);
+
 /// The request's body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -138,7 +137,7 @@ async fn secure(
         Ok(Ok(())) => return Ok(password),
         Ok(Err(error)) => {
             // Where it took long, an earlier try of the SDK's may still be on its way.
-            let is_refused = began.elapsed() < AT_ONCE
+            let is_refused = began.elapsed() < secrets::AT_ONCE
                 && matches!(
                     error,
                     SecretsError::Unavailable {

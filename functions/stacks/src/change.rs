@@ -6,7 +6,7 @@ use edge::{Problem, ProblemKind};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::Request;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use store::Saved;
 
 use crate::{
@@ -19,35 +19,28 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ChangeRequest {
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     integration: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     project: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     repository: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     branch: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     kind: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     project_root: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     globs: Option<Option<Vec<String>>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     allow_forks: Option<Option<bool>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     run_drafts: Option<Option<bool>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "edge::http::present")]
     labels: Option<Option<Vec<String>>>,
     /// When the caller read it, as `updatedAt` says; a change since then refuses this one.
     updated_at: Option<Timestamp>,
-}
-
-/// Tells a field that is `null` from one that is absent.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(from).map(Some)
 }
 
 /// The request, understood: what is `None` stays.

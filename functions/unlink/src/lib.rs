@@ -25,10 +25,10 @@ const REMINDER: &str = "Service hooks that were made by hand stay in Azure DevOp
 
 /// How long removing the secrets and detaching the stacks may take: less than a call has that began to unlink.
 const WORK: Duration = Duration::from_secs(40);
+/// How long a call that finds the integration unlinked may go on detaching what an earlier one has missed.
+const MISSED: Duration = Duration::from_secs(4);
 /// How many stacks are detached at once.
 const AT_A_TIME: usize = 8;
-/// Where it took longer than this, an earlier try of the SDK's may still be on its way.
-const AT_ONCE: Duration = Duration::from_secs(4);
 
 /// The function with what it keeps between invocations.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl App {
             Begun::Yes(integration) => integration,
             // A stack that was saved at the very end of the call before may have been missed by it.
             Begun::Already(integration) => {
-                let detached = tokio::time::timeout(AT_ONCE, self.detach_stacks(name, now))
+                let detached = tokio::time::timeout(MISSED, self.detach_stacks(name, now))
                     .await
                     .map_err(Problem::ours)??;
                 return Ok((StatusCode::OK, done(&integration, 0, detached)));
@@ -135,7 +135,7 @@ impl App {
             .map_err(Problem::ours)??;
         let finished = self
             .store
-            .finish_unlink(name, &nonce, started.elapsed() < AT_ONCE, now)
+            .finish_unlink(name, &nonce, started.elapsed() < secrets::AT_ONCE, now)
             .await
             .map_err(Problem::ours)?;
         if finished == Finished::SetUpAgain {

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use lambda_http::{Body, Request, RequestExt, Response};
 use percent_encoding::percent_decode_str;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -40,7 +40,7 @@ pub fn segments(request: &Request) -> Vec<String> {
 
 /// The id under which the platform logs this request; empty outside Lambda.
 #[must_use]
-pub fn request_id(request: &Request) -> String {
+pub(crate) fn request_id(request: &Request) -> String {
     request
         .lambda_context_ref()
         .map(|context| context.request_id.clone())
@@ -136,6 +136,19 @@ pub fn optional_body<T: DeserializeOwned + Default>(request: &Request) -> Result
         return Ok(T::default());
     }
     body(request)
+}
+
+/// Tells a field of a body that is `null` from one that is absent: for `deserialize_with`, beside `default`.
+///
+/// # Errors
+///
+/// Those of the field's own type.
+pub fn present<'de, T, D>(from: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(from).map(Some)
 }
 
 /// A page token: where the next page of this very list begins.

@@ -21,6 +21,11 @@ use serde::{Deserialize, Serialize};
 const CREDENTIAL: &str = "personal-access-token";
 const PASSWORD: &str = "webhook-password";
 
+/// How long one try of a call may take before the SDK gives it up and makes another.
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// What took no longer than this was done at the first try: nothing of it is still on its way.
+pub const AT_ONCE: Duration = Duration::from_secs(4);
+
 /// The secrets of all integrations of one deployment.
 #[derive(Clone, Debug)]
 pub struct Secrets {
@@ -78,7 +83,7 @@ impl Secrets {
     pub fn new(config: &aws_config::SdkConfig, prefix: String, recovery_days: i64) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(2))
-            .operation_attempt_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(ATTEMPT)
             .operation_timeout(Duration::from_secs(15))
             .build();
         let config = aws_sdk_secretsmanager::config::Builder::from(config)
