@@ -17,7 +17,7 @@ locals {
       }
     }
 
-    # Verifying a connection is three calls in a row, and Azure DevOps may take 40 s for each.
+    # Verifying a connection is as a rule three calls in a row, and Azure DevOps may take 40 s for each.
     setup = {
       description = "Integrations: create, verify, show, the picker, the webhook endpoint and its password"
       memory      = 256
@@ -45,7 +45,7 @@ locals {
       }
     }
 
-    # Looking for what a stack follows is three calls in a row, and Azure DevOps may take 40 s for each.
+    # Looking for what a stack follows is as a rule three calls in a row, and Azure DevOps may take 40 s for each.
     stacks = {
       description = "Stacks and modules: create, list, show, change, delete"
       memory      = 256

@@ -1,5 +1,5 @@
 //! Whether what a stack is to follow is there: its integration, the project, the repository, the branch, the project root.
-//! Read-only; two calls of Azure DevOps, three with a project root.
+//! Read-only; as a rule two calls of Azure DevOps, three with a project root; more where a thousand branches begin alike.
 
 use ado::{AdoError, Repository};
 use domain::{

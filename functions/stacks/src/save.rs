@@ -3,7 +3,7 @@
 use domain::{Integration, Stack, Status};
 use edge::{Problem, http::Answer};
 use http::StatusCode;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::{App, problems, show};
@@ -28,11 +28,11 @@ pub(crate) async fn saved(
             .integration(&before.name)
             .await
             .map_err(Problem::ours)?;
-        let is_the_same = integration.is_some_and(|it| {
-            it.status == Status::Active
-                && it.created_at.as_microsecond() == before.created_at.as_microsecond()
-        });
+        let is_the_same = integration
+            .is_some_and(|it| it.status == Status::Active && it.created_at == before.created_at);
         if !is_the_same {
+            // Another moment than the one just written, so that whoever has read that one is refused.
+            let now = now.max(stack.updated_at + SignedDuration::from_micros(1));
             app.store
                 .detach(&stack.name, &before.name, now)
                 .await

@@ -116,28 +116,30 @@ impl App {
             time: Timestamp::now(),
             monotonic: Instant::now(),
         };
-        let outcome = guarded(self.outcome(&request, now)).await;
-        self.log(&request, outcome, now);
+        let name = integration_name(&request);
+        let outcome = guarded(self.outcome(&request, name.as_ref(), now)).await;
+        self.log(name.as_ref(), outcome, now);
         outcome.answer()
     }
 
-    async fn outcome(&self, request: &Request, now: Moment) -> Outcome {
+    async fn outcome(
+        &self,
+        request: &Request,
+        name: Option<&IntegrationName>,
+        now: Moment,
+    ) -> Outcome {
         if request.method() != Method::POST {
             return Outcome::NotPost;
         }
-        let Some(name) = integration_name(request) else {
+        let Some(name) = name else {
             return Outcome::NoName;
         };
         let Some(presented) = credential::password_digest(request.headers()) else {
             return Outcome::Refused;
         };
-        match self
-            .records
-            .judge(&self.store, &name, &presented, now)
-            .await
-        {
+        match self.records.judge(&self.store, name, &presented, now).await {
             Verdict::Authentic(Status::Unlinked) => Outcome::Gone,
-            Verdict::Authentic(_) => self.keep(&name, request.body().as_ref(), now.time).await,
+            Verdict::Authentic(_) => self.keep(name, request.body().as_ref(), now.time).await,
             Verdict::Refused => Outcome::Refused,
             Verdict::Withheld => Outcome::Withheld,
             Verdict::Unavailable(error) => self.failed(&error, "the integration cannot be read"),
@@ -215,13 +217,12 @@ impl App {
 
 impl App {
     /// One line a delivery; one in a while about all strangers together, so that they cannot buy log lines.
-    fn log(&self, request: &Request, outcome: Outcome, started: Moment) {
+    fn log(&self, name: Option<&IntegrationName>, outcome: Outcome, started: Moment) {
         let (status, word) = outcome.parts();
         let status = status.as_u16();
         let took = started.monotonic.elapsed();
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let name = integration_name(request);
-        let untold = match (outcome, &name) {
+        let untold = match (outcome, name) {
             (Outcome::Refused, Some(name)) => self.records.refused(name, started),
             (Outcome::Withheld, _) => self.records.withheld(started),
             _ => self.records.untold(started),
@@ -229,7 +230,7 @@ impl App {
         if let Some(untold) = untold {
             log_strangers(&untold);
         }
-        let integration = name.as_ref().map_or("", IntegrationName::as_str);
+        let integration = name.map_or("", IntegrationName::as_str);
         match outcome {
             Outcome::Refused | Outcome::Withheld | Outcome::NotPost | Outcome::NoName => {
                 tracing::debug!(outcome = word, status, duration_ms, "request");

@@ -46,7 +46,7 @@ pub enum AdoError {
 }
 
 impl AdoError {
-    /// A failure to get an answer at all. The text of the HTTP client's error names the URL, which has no secret in it, and
+    /// A failure to get an answer at all. Nothing of the HTTP client's error is passed on: it names the URL, and
     /// no header.
     pub(crate) fn unreachable(error: &reqwest::Error) -> Self {
         let what = if error.is_timeout() {

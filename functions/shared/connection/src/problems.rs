@@ -9,7 +9,7 @@ use edge::{Problem, ProblemKind};
 pub fn no_such_integration() -> Problem {
     Problem::new(
         ProblemKind::NotFound,
-        "there is no integration of this name; GET /integrations lists them",
+        "there is no integration of this name; GET /integrations on the setup function lists them",
     )
 }
 

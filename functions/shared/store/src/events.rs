@@ -187,7 +187,6 @@ impl Store {
         &self,
         delivery: &NewDelivery<'_>,
     ) -> Result<Recorded, StoreError> {
-        let sha256 = Sha256::digest(delivery.body);
         let kept = match delivery.kind {
             DeliveryKind::Oversize => &delivery.body[..delivery.body.len().min(OVERSIZE_HEAD)],
             _ => delivery.body,
@@ -214,7 +213,7 @@ impl Store {
         let in_parts = stored.len() > MOST_IN_ITEM;
         if in_parts || !whole {
             item.size = Some(delivery.body.len());
-            item.sha256 = Some(ByteBuf::from(sha256.to_vec()));
+            item.sha256 = Some(ByteBuf::from(Sha256::digest(delivery.body).to_vec()));
         }
         if !in_parts {
             item.body = Some(ByteBuf::from(stored));
