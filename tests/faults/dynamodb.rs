@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Switch, post, push, stored, tap_with};
 use crate::support::{
-    Bed, Fate, Fleet, FleetOptions, Linked,
+    Bed, Fate, Fleet, FleetOptions, Linked, REST_SECONDS, RETENTION_DAYS,
     answer::{
         Answer, GARBAGE, INTERNAL_ERROR, INVALID, MISCONFIGURED, NO_JSON_503, NOT_SIGNED,
         THROTTLED, TRUNCATED, WRONG_CHECKSUM,
@@ -309,10 +309,10 @@ async fn k1_a_password_that_fits_is_taken_on_while_the_record_cannot_be_read_aga
     let switch = Switch::new(Fate::Pass);
     let tap = switch.tap(&bed, "GetItem").await?;
     let settings = webhook::Settings {
-        retention_days: 30,
+        retention_days: RETENTION_DAYS,
         // Every delivery reads the record again.
         integration_cache_seconds: 0,
-        lookup_rest_seconds: 1,
+        lookup_rest_seconds: REST_SECONDS,
     };
     let app = webhook::App::new(bed.store_at(&tap.url()).await, settings);
     assert_eq!(post(&app, &linked, &push()).await, 200);

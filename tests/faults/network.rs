@@ -69,7 +69,7 @@ async fn s12_a_dynamodb_that_cannot_be_reached_is_503() -> Result<()> {
         ("no answer", format!("http://{}", unheard.local_addr()?)),
         ("a certificate of nobody", nobody.url.clone()),
         (
-            "a name that has no IPv4 address",
+            "an IPv6 address that leads nowhere",
             "http://[100::1]:8000".to_owned(),
         ),
     ];

@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result};
-use integration_tests::Portal;
 use serde_json::json;
 use simulator::{Config, Simulator};
 
@@ -41,7 +40,7 @@ async fn outage(bed: &Bed, fate: Fate, signal: Option<&str>) -> Result<()> {
     let endpoint = fleet.endpoint(linked.name.as_str());
 
     let azure_devops = Simulator::start(Config::default()).await?;
-    let portal = Portal::new(reqwest::Client::new(), azure_devops.url());
+    let portal = crate::support::portal(&azure_devops)?;
     let keyboard = portal.repository("tidewater", "Outage", "platform").await?;
     portal
         .make_hooks("tidewater", "Outage", &endpoint, &linked.password)
@@ -64,7 +63,7 @@ async fn outage(bed: &Bed, fate: Fate, signal: Option<&str>) -> Result<()> {
             break;
         }
         if let Some(signal) = signal {
-            // The one at work, once one is; it may have ended by itself meanwhile.
+            // From the first call that hangs on: the one at work, if one is; it may have ended by itself meanwhile.
             tap.held(1).await;
             let _killed = fleet.signal_one(signal);
         }

@@ -71,7 +71,7 @@ pub(crate) struct Bed {
 }
 
 /// An integration that was made for a test, without Azure DevOps.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Linked {
     pub(crate) name: IntegrationName,
     pub(crate) password: String,
@@ -304,14 +304,17 @@ impl Bed {
     /// The deliveries of an integration, newest first, as the delivery log shows them.
     pub(crate) async fn log_of(&self, name: &str) -> Result<Vec<Value>> {
         let app = self.deliveries().await;
-        let body = json(
-            app.handle(get(&format!("/deliveries?integration={name}&pageSize=100")))
-                .await,
-        )?;
-        body["deliveries"]
-            .as_array()
-            .cloned()
-            .context("no deliveries")
+        let path = format!("/deliveries?integration={name}&pageSize=100");
+        let (mut all, mut token) = (Vec::new(), String::new());
+        loop {
+            let body = json(app.handle(get(&format!("{path}{token}"))).await)?;
+            let page = body["deliveries"].as_array().context("no deliveries")?;
+            all.extend(page.iter().cloned());
+            let Some(next) = body["nextPageToken"].as_str() else {
+                return Ok(all);
+            };
+            token = format!("&pageToken={next}");
+        }
     }
 
     /// One delivery, with its payload.
@@ -331,10 +334,15 @@ pub(crate) async fn azure_devops() -> Result<Running> {
     Ok(Simulator::start(SimulatorConfig::default()).await?)
 }
 
+/// A client for what listens on this machine: no proxy is asked, whatever the environment says.
+pub(crate) fn http_client() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy();
+    client.build().expect("a client of known parts")
+}
+
 /// The people and the portal of a simulator.
 pub(crate) fn portal(azure_devops: &Running) -> Result<Portal> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    Ok(Portal::new(client, azure_devops.url()))
+    Ok(Portal::new(http_client(), azure_devops.url()))
 }
 
 /// A call of the local AWS by its JSON protocol, as the account's root.

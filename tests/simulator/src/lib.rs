@@ -59,8 +59,6 @@ pub struct Config {
     pub sending: Sending,
     /// How many requests, deliveries and events are kept.
     pub keep_records: usize,
-    /// The address that is written into payloads and answers, if not the simulator's own.
-    pub public_url: Option<String>,
 }
 
 impl Default for Config {
@@ -71,7 +69,6 @@ impl Default for Config {
             publish_lag: Duration::ZERO,
             sending: Sending::default(),
             keep_records: 10_000,
-            public_url: None,
         }
     }
 }

@@ -54,7 +54,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    running.shutdown();
+    drop(running);
     Ok(())
 }
 

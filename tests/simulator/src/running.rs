@@ -249,7 +249,4 @@ impl Running {
             error: error.unwrap_or_default().to_owned(),
         })
     }
-
-    /// Ends it. Dropping does the same.
-    pub fn shutdown(self) {}
 }

@@ -30,7 +30,7 @@ impl Shared {
     pub(crate) fn new(config: Config, base: String, client: reqwest::Client) -> Self {
         let clock = Arc::new(Clock::new(config.time_scale));
         let tokens = TokenValues::generate();
-        let urls = config.public_url.as_deref().unwrap_or(&base);
+        let urls = &base;
         let world = seed::world(urls, &tokens, &config, &clock);
         Self {
             world: Mutex::new(world),
@@ -64,7 +64,7 @@ impl Shared {
 
     /// The default world again. Tokens stay, since they were handed out.
     pub(crate) fn reset(&self) {
-        let urls = self.config.public_url.as_deref().unwrap_or(&self.base);
+        let urls = &self.base;
         self.clock.set_skew_millis(0);
         self.clock.set_scale(self.config.time_scale);
         let world = seed::world(urls, &self.tokens, &self.config, &self.clock);
