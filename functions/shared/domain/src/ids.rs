@@ -104,7 +104,7 @@ fn slug(text: &str) -> Result<String, InvalidName> {
     Ok(text.to_owned())
 }
 
-fn guid(text: &str) -> Result<String, InvalidGuid> {
+pub(crate) fn guid(text: &str) -> Result<String, InvalidGuid> {
     let fits = |(at, byte): (usize, u8)| match at {
         8 | 13 | 18 | 23 => byte == b'-',
         _ => byte.is_ascii_hexdigit(),

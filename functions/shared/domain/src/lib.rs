@@ -7,6 +7,9 @@
 //! | [`organization`] | which organization URLs are accepted, and the one canonical organization they become |
 //! | [`integration`] | an [`Integration`] and its [`Status`] |
 //! | [`stack`] | a [`Stack`], which follows a repository: project root, globs, branch |
+//! | [`touch`] | whether what changed concerns a stack, and why |
+//! | [`run`] | a [`Run`], what makes two runs the same, and the states it goes through |
+//! | [`outcome`] | what became of a delivery: a decision for each stack |
 //! | [`labels`] | words to find things by |
 //! | [`credential`] | the secrets, which do not show themselves |
 //! | [`password`] | digests of webhook passwords, and the constant-time question whether one matches |
@@ -19,9 +22,12 @@ pub mod ids;
 pub mod integration;
 pub mod labels;
 pub mod organization;
+pub mod outcome;
 pub mod password;
+pub mod run;
 pub mod stack;
 pub mod summary;
+pub mod touch;
 
 pub use credential::{Credential, PersonalAccessToken, WebhookPassword};
 pub use event::{Event, EventType};
@@ -29,5 +35,8 @@ pub use ids::{Guid, IntegrationName, StackName};
 pub use integration::{Connection, Integration, Status};
 pub use labels::Labels;
 pub use organization::{Organization, OrganizationName};
+pub use outcome::{Outcome, OutcomeWord};
 pub use password::PasswordDigest;
+pub use run::{Run, RunId, RunKind, RunState};
 pub use stack::{Branch, PathGlob, PathGlobs, ProjectRoot, Stack, StackKind};
+pub use touch::Changed;

@@ -124,6 +124,14 @@ pub struct PathGlobs(Vec<PathGlob>);
 #[error("a stack has at most {MOST_GLOBS} globs")]
 pub struct TooManyGlobs;
 
+impl PathGlobs {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl TryFrom<Vec<PathGlob>> for PathGlobs {
     type Error = TooManyGlobs;
 

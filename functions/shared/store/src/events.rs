@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
         TransactWriteItem,
     },
 };
-use domain::IntegrationName;
+use domain::{IntegrationName, OutcomeWord};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -41,8 +41,10 @@ const BATCH_WAITS: [Duration; 6] = [
 ];
 
 const IS_NEW: &str = "attribute_not_exists(pk)";
-const RECEIVED_BY: &str = "received <= :until";
-const HEAD: &str = "pk, sk, kind, received";
+/// Deliveries, and what became of them: an outcome is received with its delivery. Redeliveries are left out.
+const RECEIVED_BY: &str =
+    "(attribute_exists(kind) AND received <= :until) OR attribute_exists(outcome)";
+const HEAD: &str = "pk, sk, kind, received, outcome";
 const OF_KIND_RECEIVED: &str = "attention = :kind AND received BETWEEN :from AND :until";
 
 /// What a delivery is.
@@ -116,6 +118,8 @@ pub struct DeliveryHead {
     pub kind: DeliveryKind,
     /// When it reached us.
     pub received: Timestamp,
+    /// What became of it, where it was read with that: a delivery that is read by its keys alone has `None`.
+    pub outcome: Option<OutcomeWord>,
 }
 
 /// A delivery as stored.
@@ -164,6 +168,13 @@ struct HeadItem {
     sk: String,
     kind: DeliveryKind,
     received: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct OutcomeHead {
+    pk: String,
+    sk: String,
+    outcome: OutcomeWord,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -340,10 +351,19 @@ impl Store {
             .into_paginator()
             .items()
             .send();
-        let mut heads = Vec::new();
+        let mut heads: Vec<DeliveryHead> = Vec::new();
+        let mut outcomes: HashMap<DeliveryId, OutcomeWord> = HashMap::new();
         while let Some(item) = items.next().await {
             let item = item.map_err(|error| StoreError::from_sdk("list deliveries", error))?;
-            heads.push(from_item::<HeadItem>(item)?.try_into()?);
+            if item.contains_key("outcome") {
+                let OutcomeHead { pk, sk, outcome } = from_item(item)?;
+                outcomes.extend(DeliveryId::beside_which(&pk, &sk).map(|id| (id, outcome)));
+            } else {
+                heads.push(from_item::<HeadItem>(item)?.try_into()?);
+            }
+        }
+        for head in &mut heads {
+            head.outcome = outcomes.remove(&head.id);
         }
         Ok(heads)
     }
@@ -449,6 +469,18 @@ impl Store {
     /// As [`Store::deliveries`].
     pub async fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
         Ok(self.deliveries(std::slice::from_ref(id)).await?.pop())
+    }
+
+    /// A delivery as it stands in an image of the table's stream. The parts of a large body are read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where its item, or a part of it, cannot be read.
+    pub async fn delivery_of_image(
+        &self,
+        image: serde_dynamo::Item,
+    ) -> Result<Delivery, StoreError> {
+        self.whole(image.into()).await
     }
 
     async fn whole(&self, item: Item) -> Result<Delivery, StoreError> {
@@ -565,6 +597,7 @@ impl TryFrom<HeadItem> for DeliveryHead {
             id: DeliveryId::stored(item.pk, item.sk),
             kind: item.kind,
             received,
+            outcome: None,
         })
     }
 }

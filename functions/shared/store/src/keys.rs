@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{Guid, IntegrationName, StackName};
+use domain::{Guid, IntegrationName, RunId, StackName};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use sha2::{Digest, Sha256};
 
@@ -27,6 +27,25 @@ pub const DIRECTORY: &str = "directory";
 pub const FOLLOWERS: &str = "followers";
 /// The partition attribute of the index [`FOLLOWERS`].
 pub const LINKED: &str = "linked";
+
+/// The sort key of a run's own item; its partition is `run#<id>`.
+pub const RUN: &str = "run";
+/// The sort key of what was reported of a run, in the run's partition.
+pub(crate) const REPORT: &str = "report";
+/// The sparse index that lists the runs of a stack: `run_of`, the stack's name, and `requested`.
+pub const RUNS: &str = "runs";
+/// The sparse index that lists all runs: `month`, and `requested`.
+pub const TIMELINE: &str = "timeline";
+/// The sparse index of the runs that are queued or running: `open`, the integration's name, and `concerns`, which [`concerns`]
+/// makes.
+pub const OPEN: &str = "open";
+/// The month in which the first run can have been: nothing reads further back.
+pub(crate) const FIRST_MONTH: &str = "2026-11";
+
+/// What the sort key of a delivery's outcome ends in, after the delivery's own.
+const OUTCOME: &str = "#outcome";
+/// What the sort key of a redelivery has between the delivery's own and its number.
+const REDELIVERY: &str = "#redelivery#";
 
 /// The sparse index of the events table that has what a person should see, and its partition attribute, which `attention`
 /// makes; it is sorted by receipt.
@@ -156,6 +175,33 @@ impl DeliveryId {
         (!is_hex_digest(event_type)).then_some(event_type)
     }
 
+    /// The sort key of what became of it, in its partition.
+    #[must_use]
+    pub(crate) fn outcome_sort(&self) -> String {
+        format!("{}{OUTCOME}", self.sort)
+    }
+
+    /// The sort key of its `number`th redelivery, in its partition.
+    #[must_use]
+    pub(crate) fn redelivery_sort(&self, number: u32) -> String {
+        format!("{}{REDELIVERY}{number:06}", self.sort)
+    }
+
+    /// What the sort keys of its redeliveries begin with.
+    #[must_use]
+    pub(crate) fn redeliveries(&self) -> String {
+        format!("{}{REDELIVERY}", self.sort)
+    }
+
+    /// The delivery that an item lies beside, by that item's keys: its outcome, or a redelivery.
+    #[must_use]
+    pub(crate) fn beside_which(partition: &str, sort: &str) -> Option<Self> {
+        let own = sort
+            .strip_suffix(OUTCOME)
+            .or_else(|| sort.split_once(REDELIVERY).map(|(own, _)| own))?;
+        Some(Self::stored(partition.to_owned(), own.to_owned()))
+    }
+
     /// The partition key of part `number` of a large body: each part has a partition of its own.
     #[must_use]
     pub fn part(&self, number: usize) -> String {
@@ -192,6 +238,60 @@ pub(crate) fn stack(name: &StackName) -> String {
 #[must_use]
 pub(crate) fn follows(repository: &Guid, name: &StackName) -> String {
     format!("{repository}#{name}")
+}
+
+/// What the sort attributes of all stacks that follow a repository begin with.
+#[must_use]
+pub(crate) fn followed(repository: &Guid) -> String {
+    format!("{repository}#")
+}
+
+/// The partition key of a run.
+#[must_use]
+pub(crate) fn run(id: &RunId) -> String {
+    format!("{RUN}#{id}")
+}
+
+/// The sort key, in a stack's partition, of the last push of a ref that had a run.
+#[must_use]
+pub(crate) fn pushed(repository: &Guid, ref_name: &str) -> String {
+    // A ref has no length that git or Azure DevOps would promise; a key has.
+    let named = if ref_name.len() <= 800 {
+        ref_name.to_owned()
+    } else {
+        hex_digest(ref_name.as_bytes())
+    };
+    format!("pushed#{repository}#{named}")
+}
+
+/// What the `concerns` of all open runs of a pull request begin with.
+#[must_use]
+pub(crate) fn concerns_pull_request(repository: &Guid, number: i64) -> String {
+    format!("{repository}#pull-request#{number}#")
+}
+
+/// The sort attribute of an open run: the runs of one pull request lie together.
+#[must_use]
+pub(crate) fn concerns(repository: &Guid, pull_request: Option<i64>, id: &RunId) -> String {
+    match pull_request {
+        Some(number) => format!("{}{id}", concerns_pull_request(repository, number)),
+        None => format!("{repository}#push#{id}"),
+    }
+}
+
+/// The month of a moment, in UTC, as `2026-11`.
+#[must_use]
+pub(crate) fn month_of(moment: Timestamp) -> String {
+    let day = day_of(moment);
+    format!("{:04}-{:02}", day.year(), day.month())
+}
+
+/// The month before one that [`month_of`] gave.
+#[must_use]
+pub(crate) fn month_before(month: &str) -> Option<String> {
+    let first: Date = format!("{month}-01").parse().ok()?;
+    let before = first.yesterday().ok()?;
+    Some(format!("{:04}-{:02}", before.year(), before.month()))
 }
 
 /// The sort key of a part, which is alone in its partition.
@@ -253,7 +353,8 @@ impl FromStr for DeliveryId {
             && shard.parse::<u8>().is_ok_and(|shard| shard < SHARDS)
             && !sort.is_empty()
             && sort.len() <= 1_024
-            && sort.bytes().all(|byte| byte.is_ascii_graphic());
+            && sort.bytes().all(|byte| byte.is_ascii_graphic())
+            && Self::beside_which(partition, sort).is_none();
         if !in_order {
             return Err(InvalidDeliveryId);
         }

@@ -15,6 +15,16 @@
 //! | all stacks by name | [`Store::stacks`] | stacks / `directory` | `stack`, `stack#<name>` |
 //! | create, change, delete a stack | [`Store::create_stack`], [`Store::change_stack`], [`Store::delete_stack`] | stacks | the first two conditional |
 //! | the stacks of an integration, detach one | [`Store::stacks_of`], [`Store::detach`] | stacks / `followers` | name; conditional |
+//! | what follows a repository | [`Store::followers`] | stacks / `followers` | name, `<repository>#`; one query |
+//! | write runs, each once and in order | [`Store::add_runs`] | stacks | transactions of up to 100 actions, conditional |
+//! | one run, what was reported of it | [`Store::run`], [`Store::report_of`] | stacks | `run#<id>`, `run` or `report`; consistent |
+//! | change a run, cancel one | [`Store::change_run`], [`Store::cancel_run`] | stacks | conditional |
+//! | keep what was reported | [`Store::record_report`] | stacks | conditional |
+//! | the open runs of an integration, of a pull request | [`Store::open_runs`] | stacks / `open` | name; name, `<repository>#pull-request#<number>#` |
+//! | the runs of a stack, all runs, newest first | [`Store::runs`] | stacks / `runs`, `timeline` | stack; month |
+//! | write what became of a delivery, read it | [`Store::record_outcome`], [`Store::outcome`] | events | the delivery's keys and `#outcome` |
+//! | what is parked of an integration | [`Store::parked`] | events / `attention` | name, receipt |
+//! | ask for a delivery to be dispatched again | [`Store::redeliver`] | events | the delivery's keys and `#redelivery#<n>` |
 //! | store a delivery once | [`Store::record_delivery`] | events | conditional put, or one transaction with its parts |
 //! | what was created on one day | [`Store::heads_of_day`] | events | `<name>#<day>#<shard>`, 8 queries at once |
 //! | what a person should see of an integration | [`Store::heads_for_attention`] | events / `attention` | name, receipt |
@@ -30,6 +40,8 @@ mod events;
 mod integrations;
 pub mod keys;
 mod lifecycle;
+mod outcomes;
+mod runs;
 mod stacks;
 
 use std::time::Duration;
@@ -47,6 +59,10 @@ pub use events::{
 pub use integrations::{DirectoryPage, WebhookRecord};
 pub use keys::DeliveryId;
 pub use lifecycle::{Activated, Begun, Claim, Claimed, Finished};
+pub use outcomes::{BusEvent, EventsImage, OutcomeRecord, Parked, events_image};
+pub use runs::{
+    Added, Advanced, NewRun, OpenOf, Report, RunCursor, RunFilter, RunPage, run_of_image,
+};
 pub use stacks::{Created, Detached, Saved, StackPage};
 
 /// How long one try may take. DynamoDB answers in single-digit milliseconds; what takes longer is lost.

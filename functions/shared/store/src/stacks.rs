@@ -69,7 +69,7 @@ pub enum Detached {
 
 /// A stack's own item.
 #[derive(Debug, Serialize, Deserialize)]
-struct StackItem {
+pub(crate) struct StackItem {
     pk: String,
     sk: String,
     directory: String,

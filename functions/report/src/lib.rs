@@ -1,0 +1,1 @@
+//! A run's state becomes commit and pull request statuses in Azure DevOps.

@@ -1,0 +1,153 @@
+//! SQS and nothing else: what is put off until later, and how long.
+//! It never decides what is put off, nor knows what a message is about beyond its form.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::{
+    Client,
+    config::{retry::RetryConfig, timeout::TimeoutConfig},
+    error::DisplayErrorContext,
+};
+use domain::IntegrationName;
+use serde::{Deserialize, Serialize};
+use store::DeliveryId;
+
+/// SQS delays a message for no longer than this.
+pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
+
+/// What `dispatch` is asked to do outside its stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Later {
+    /// Dispatch a delivery that could not be dispatched at once.
+    #[serde(rename_all = "camelCase")]
+    Delivery {
+        /// Its id.
+        delivery: String,
+        /// How often it was put off before.
+        tries: u32,
+    },
+    /// Dispatch what is parked of an integration: its token is a new one, or works again.
+    Unpark {
+        /// The integration.
+        integration: IntegrationName,
+    },
+}
+
+impl Later {
+    /// A delivery, put off for the `tries`th time.
+    #[must_use]
+    pub fn delivery(id: &DeliveryId, tries: u32) -> Self {
+        Self::Delivery {
+            delivery: id.to_string(),
+            tries,
+        }
+    }
+}
+
+/// Why a message could not be sent, or its time not be changed.
+#[derive(Debug, thiserror::Error)]
+#[error("SQS could not {doing}: {cause}")]
+pub struct QueueError {
+    doing: &'static str,
+    cause: String,
+}
+
+/// One queue.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    client: Client,
+    url: String,
+}
+
+impl Queue {
+    /// The queue at `url`.
+    #[must_use]
+    pub fn new(config: &aws_config::SdkConfig, url: String) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(Duration::from_secs(3))
+            .operation_timeout(Duration::from_secs(8))
+            .build();
+        let config = aws_sdk_sqs::config::Builder::from(config)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard())
+            .build();
+        Self {
+            client: Client::from_conf(config),
+            url,
+        }
+    }
+
+    /// Sends what `dispatch` is to do, to be received after `delay`.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`] where it may or may not be sent.
+    pub async fn put_off(&self, later: &Later, delay: Duration) -> Result<(), QueueError> {
+        let body = serde_json::to_string(later).map_err(|error| QueueError {
+            doing: "send a message",
+            cause: error.to_string(),
+        })?;
+        self.send(body, delay).await
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`] where it may or may not be sent.
+    pub async fn send(&self, body: String, delay: Duration) -> Result<(), QueueError> {
+        let sent = self
+            .client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body)
+            .delay_seconds(seconds(delay.min(LONGEST_DELAY)))
+            .send()
+            .await;
+        sent.map(drop).map_err(|error| QueueError {
+            doing: "send a message",
+            cause: DisplayErrorContext(error).to_string(),
+        })
+    }
+
+    /// Lets a received message come again after `wait`, and not before.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`]; it comes again when the queue's own time is over, then.
+    pub async fn come_again(&self, receipt: &str, wait: Duration) -> Result<(), QueueError> {
+        let changed = self
+            .client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt)
+            .visibility_timeout(seconds(wait))
+            .send()
+            .await;
+        changed.map(drop).map_err(|error| QueueError {
+            doing: "change when a message comes again",
+            cause: DisplayErrorContext(error).to_string(),
+        })
+    }
+}
+
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_off_reads_as_it_was_written() {
+        let unpark = Later::Unpark {
+            integration: "acme".parse().unwrap(),
+        };
+        let text = serde_json::to_string(&unpark).unwrap();
+        assert_eq!(text, r#"{"kind":"unpark","integration":"acme"}"#);
+        assert_eq!(serde_json::from_str::<Later>(&text).unwrap(), unpark);
+    }
+}

@@ -1,0 +1,723 @@
+//! Runs, in the `stacks` table. A run's item is the outbox: whoever writes it does nothing else, its stream tells the rest.
+//!
+//! A run is written once under an id that is made of what makes two runs the same; every change of it is written whole, under
+//! the condition that its version is the one that was read. Beside a stack stands, for each ref, the last push that had a run.
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_sdk_dynamodb::{
+    error::SdkError,
+    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
+    types::{
+        AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure,
+        TransactWriteItem, Update,
+    },
+};
+use domain::{Guid, IntegrationName, Run, RunId, RunState, Stack, StackName, run::CancelReason};
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Store, StoreError,
+    events::{from_item, to_item},
+    integrations::text,
+    keys::{self, FOLLOWERS, OPEN, PARTITION, REPORT, RUN, RUNS, SORT, TIMELINE},
+    stacks::StackItem,
+};
+
+/// The most actions of one transaction.
+const MOST_ACTIONS: usize = 100;
+/// How many transactions are under way at once.
+const AT_A_TIME: usize = 4;
+/// The waits between rounds of what others' transactions were in the way of.
+const ROUNDS: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(20),
+    Duration::from_millis(60),
+    Duration::from_millis(150),
+    Duration::from_millis(400),
+    Duration::from_millis(900),
+];
+
+const IS_NEW: &str = "attribute_not_exists(pk)";
+const IS_NEWEST: &str = "attribute_not_exists(pk) OR last_push < :push";
+const NOW_LAST: &str = "SET last_push = :push";
+const IS_AS_READ: &str = "version = :read";
+const FOLLOWS: &str = "linked = :integration AND begins_with(follows, :repository)";
+const IS_OPEN: &str = "#open = :integration AND begins_with(concerns, :concerns)";
+const OF_STATE: &str = "#state = :state";
+
+/// A run to be written.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// The run.
+    pub run: Run,
+    /// Of a push whose number is known: the full name of the ref. The run is written only if no newer push of it had one.
+    pub in_order_of: Option<String>,
+}
+
+/// What became of writing a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It is there now.
+    Made,
+    /// It was there before: this one.
+    Existing(Box<Run>),
+    /// A newer push, of this number, has had its run.
+    Overtaken(i64),
+}
+
+/// What became of changing a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advanced {
+    /// It is as it was wanted.
+    Yes,
+    /// Somebody has changed it since it was read, or it is gone.
+    ChangedSince,
+}
+
+/// What was reported of a run to Azure DevOps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The run's version that this is about.
+    pub version: u64,
+    /// The state that Azure DevOps shows of it, where it took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<RunState>,
+    /// The iteration of the pull request that the status belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iteration: Option<i64>,
+    /// Why Azure DevOps refuses it, where it does and will.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
+    /// When that was.
+    pub reported_at: Timestamp,
+}
+
+/// Which runs are listed.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Of this stack alone.
+    pub stack: Option<StackName>,
+    /// In this state alone.
+    pub state: Option<RunState>,
+}
+
+/// Where a page of runs ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunCursor {
+    month: Option<String>,
+    requested: String,
+    id: String,
+}
+
+/// A page of runs, newest first.
+#[derive(Clone, Debug)]
+pub struct RunPage {
+    /// The runs. Read from an index, so a moment behind.
+    pub runs: Vec<Run>,
+    /// Where the next page begins.
+    pub next: Option<RunCursor>,
+}
+
+/// Whose open runs.
+#[derive(Clone, Copy, Debug)]
+pub enum OpenOf<'a> {
+    /// All of an integration.
+    Integration,
+    /// Of one pull request.
+    PullRequest(&'a Guid, i64),
+}
+
+/// A run's own item.
+#[derive(Debug, Serialize, Deserialize)]
+struct RunItem {
+    pk: String,
+    sk: String,
+    run_of: StackName,
+    month: String,
+    requested: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    open: Option<IntegrationName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    concerns: Option<String>,
+    version: u64,
+    state: RunState,
+    expires: i64,
+    run: Run,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ReportItem {
+    pk: String,
+    sk: String,
+    expires: i64,
+    report: Report,
+}
+
+#[derive(Debug, Deserialize)]
+struct LastPush {
+    last_push: i64,
+}
+
+type Item = HashMap<String, AttributeValue>;
+
+/// A run as it stands in an image of the table's stream; `None` for any other item.
+///
+/// # Errors
+///
+/// [`StoreError::Unreadable`] for a run's item that this version cannot read.
+pub fn run_of_image(image: serde_dynamo::Item) -> Result<Option<Run>, StoreError> {
+    let item: Item = image.into();
+    let is_run = item.get(SORT).and_then(|sort| sort.as_s().ok()) == Some(&RUN.to_owned());
+    if !is_run {
+        return Ok(None);
+    }
+    from_item::<RunItem>(item).map(|item| Some(item.run))
+}
+
+impl Store {
+    /// The stacks that follow a repository through an integration, by name. Read from an index, so a moment behind.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where they cannot be read.
+    pub async fn followers(
+        &self,
+        integration: &IntegrationName,
+        repository: &Guid,
+    ) -> Result<Vec<Stack>, StoreError> {
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.tables.stacks)
+            .index_name(FOLLOWERS)
+            .key_condition_expression(FOLLOWS)
+            .expression_attribute_values(":integration", text(integration.as_str()))
+            .expression_attribute_values(":repository", text(&keys::followed(repository)))
+            .into_paginator()
+            .items()
+            .send();
+        let mut stacks = Vec::new();
+        while let Some(item) = items.next().await {
+            let item = item
+                .map_err(|error| StoreError::from_sdk("list what follows a repository", error))?;
+            stacks.push(from_item::<StackItem>(item)?.into());
+        }
+        Ok(stacks)
+    }
+
+    /// Writes runs, each once: many in one transaction, so that two hundred stacks take a handful of calls.
+    ///
+    /// What became of them, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where some may or may not be written: the same call again is safe.
+    pub async fn add_runs(
+        &self,
+        new: &[NewRun],
+        retention: SignedDuration,
+    ) -> Result<Vec<Added>, StoreError> {
+        let mut added: Vec<Option<Added>> = vec![None; new.len()];
+        for wait in ROUNDS {
+            let left: Vec<usize> = (0..new.len()).filter(|at| added[*at].is_none()).collect();
+            if left.is_empty() {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            let results: Vec<Vec<(usize, Option<Added>)>> =
+                stream::iter(in_transactions(&left, new))
+                    .map(|batch| self.add_together(batch, new, retention))
+                    .buffer_unordered(AT_A_TIME)
+                    .try_collect()
+                    .await?;
+            for (at, result) in results.into_iter().flatten() {
+                added[at] = result;
+            }
+        }
+        let all: Option<Vec<Added>> = added.into_iter().collect();
+        all.ok_or(StoreError::Throttled("write runs"))
+    }
+
+    /// One transaction of [`Store::add_runs`]; `None` for what has to be tried again.
+    async fn add_together(
+        &self,
+        batch: Vec<usize>,
+        new: &[NewRun],
+        retention: SignedDuration,
+    ) -> Result<Vec<(usize, Option<Added>)>, StoreError> {
+        let mut actions = Vec::new();
+        // Which run each action is of, and whether it is the one of the order.
+        let mut owners = Vec::new();
+        for at in batch.iter().copied() {
+            let NewRun { run, in_order_of } = &new[at];
+            if let (Some(ref_name), Some(push)) = (in_order_of, run.push_id) {
+                actions.push(self.order(run, ref_name, push)?);
+                owners.push((at, true));
+            }
+            actions.push(self.put_run(run, retention)?);
+            owners.push((at, false));
+        }
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(actions))
+            .send()
+            .await;
+        let error = match sent {
+            Ok(_) => {
+                return Ok(batch
+                    .into_iter()
+                    .map(|at| (at, Some(Added::Made)))
+                    .collect());
+            }
+            Err(error) => error,
+        };
+        let Some(reasons) = cancellation_reasons(&error) else {
+            return Err(StoreError::from_sdk("write runs", error));
+        };
+        let mut results: HashMap<usize, Option<Added>> =
+            batch.iter().map(|at| (*at, None)).collect();
+        for ((at, is_order), reason) in owners.iter().zip(reasons) {
+            match reason.code() {
+                Some("ConditionalCheckFailed") => {
+                    let item = reason.item.clone().unwrap_or_default();
+                    let found = if *is_order {
+                        let last = from_item::<LastPush>(item)?.last_push;
+                        // Its own push: the run is there, and the other action tells it.
+                        (Some(last) != new[*at].run.push_id).then_some(Added::Overtaken(last))
+                    } else {
+                        Some(Added::Existing(Box::new(from_item::<RunItem>(item)?.run)))
+                    };
+                    if let (Some(found), Some(result)) = (found, results.get_mut(at)) {
+                        // That it exists says more than that it was overtaken.
+                        if !matches!(result, Some(Added::Existing(_))) {
+                            *result = Some(found);
+                        }
+                    }
+                }
+                None | Some("None" | "TransactionConflict") => {}
+                Some("ThrottlingError" | "ProvisionedThroughputExceeded") => {
+                    return Err(StoreError::Throttled("write runs"));
+                }
+                Some(_) => return Err(StoreError::from_sdk("write runs", error)),
+            }
+        }
+        Ok(results.into_iter().collect())
+    }
+
+    fn order(&self, run: &Run, ref_name: &str, push: i64) -> Result<TransactWriteItem, StoreError> {
+        let update = Update::builder()
+            .table_name(&self.tables.stacks)
+            .key(PARTITION, text(&keys::stack(&run.stack)))
+            .key(SORT, text(&keys::pushed(&run.repository.id, ref_name)))
+            .update_expression(NOW_LAST)
+            .condition_expression(IS_NEWEST)
+            .expression_attribute_values(":push", AttributeValue::N(push.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    fn put_run(
+        &self,
+        run: &Run,
+        retention: SignedDuration,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder()
+            .table_name(&self.tables.stacks)
+            .set_item(Some(to_item(&RunItem::new(run, expires(run, retention)))?))
+            .condition_expression(IS_NEW)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where it cannot be read.
+    pub async fn run(&self, id: &RunId) -> Result<Option<Run>, StoreError> {
+        let item = self.run_part(id, RUN, "read a run").await?;
+        item.map(|item| from_item::<RunItem>(item).map(|item| item.run))
+            .transpose()
+    }
+
+    /// What was reported of a run.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where it cannot be read.
+    pub async fn report_of(&self, id: &RunId) -> Result<Option<Report>, StoreError> {
+        let item = self
+            .run_part(id, REPORT, "read what was reported of a run")
+            .await?;
+        item.map(|item| from_item::<ReportItem>(item).map(|item| item.report))
+            .transpose()
+    }
+
+    async fn run_part(
+        &self,
+        id: &RunId,
+        sort: &str,
+        doing: &'static str,
+    ) -> Result<Option<Item>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.stacks)
+            .key(PARTITION, text(&keys::run(id)))
+            .key(SORT, text(sort))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| StoreError::from_sdk(doing, error))?;
+        Ok(answer.item)
+    }
+
+    /// Writes a run in the place of what it was when its version was `read`. Its end of life is kept.
+    ///
+    /// A write that the SDK makes again, because the first answer was lost, finds its own work and says so.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where that may or may not be written.
+    pub async fn change_run(
+        &self,
+        run: &Run,
+        read: u64,
+        retention: SignedDuration,
+    ) -> Result<Advanced, StoreError> {
+        let item = to_item(&RunItem::new(run, expires(run, retention)))?;
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.tables.stacks)
+            .set_item(Some(item.clone()))
+            .condition_expression(IS_AS_READ)
+            .expression_attribute_values(":read", AttributeValue::N(read.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match put.send().await {
+            Ok(_) => Ok(Advanced::Yes),
+            Err(SdkError::ServiceError(service))
+                if service.err().is_conditional_check_failed_exception() =>
+            {
+                let found = match service.into_err() {
+                    PutItemError::ConditionalCheckFailedException(failed) => failed.item,
+                    _ => None,
+                };
+                Ok(if found == Some(item) {
+                    Advanced::Yes
+                } else {
+                    Advanced::ChangedSince
+                })
+            }
+            Err(error) => Err(StoreError::from_sdk("change a run", error)),
+        }
+    }
+
+    /// Cancels a run as long as it is open; gives it as it is then, `None` where it has ended before, or is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where that may or may not be done: the same call again is safe.
+    pub async fn cancel_run(
+        &self,
+        id: &RunId,
+        because: CancelReason,
+        retention: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Option<Run>, StoreError> {
+        for wait in ROUNDS {
+            tokio::time::sleep(wait).await;
+            let Some(run) = self.run(id).await? else {
+                return Ok(None);
+            };
+            if !run.state.is_open() {
+                return Ok(None);
+            }
+            let canceled = run.canceled(because, now);
+            if self.change_run(&canceled, run.version, retention).await? == Advanced::Yes {
+                return Ok(Some(canceled));
+            }
+        }
+        Err(StoreError::Throttled("cancel a run"))
+    }
+
+    /// The runs that are queued or running, of an integration or of one of its pull requests. Read from an index, so a moment
+    /// behind.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where they cannot be read.
+    pub async fn open_runs(
+        &self,
+        integration: &IntegrationName,
+        of: OpenOf<'_>,
+    ) -> Result<Vec<Run>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.stacks)
+            .index_name(OPEN)
+            .expression_attribute_names("#open", "open")
+            .expression_attribute_values(":integration", text(integration.as_str()));
+        let query = match of {
+            OpenOf::Integration => query.key_condition_expression("#open = :integration"),
+            OpenOf::PullRequest(repository, number) => query
+                .key_condition_expression(IS_OPEN)
+                .expression_attribute_values(
+                    ":concerns",
+                    text(&keys::concerns_pull_request(repository, number)),
+                ),
+        };
+        let mut items = query.into_paginator().items().send();
+        let mut runs = Vec::new();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| StoreError::from_sdk("list open runs", error))?;
+            runs.push(from_item::<RunItem>(item)?.run);
+        }
+        Ok(runs)
+    }
+
+    /// A page of runs, newest first: of one stack, or of all, in which case a page ends at the latest with the month it is in.
+    /// With a state, a page may have fewer runs than asked for, or none, and yet a next one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where they cannot be read.
+    pub async fn runs(
+        &self,
+        filter: &RunFilter,
+        after: Option<&RunCursor>,
+        most: i32,
+        now: Timestamp,
+    ) -> Result<RunPage, StoreError> {
+        let month = after
+            .and_then(|cursor| cursor.month.clone())
+            .unwrap_or_else(|| keys::month_of(now));
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.stacks)
+            .scan_index_forward(false)
+            .limit(most);
+        let query = match &filter.stack {
+            Some(stack) => query
+                .index_name(RUNS)
+                .key_condition_expression("run_of = :stack")
+                .expression_attribute_values(":stack", text(stack.as_str())),
+            None => query
+                .index_name(TIMELINE)
+                .key_condition_expression("#month = :month")
+                .expression_attribute_names("#month", "month")
+                .expression_attribute_values(":month", text(&month)),
+        };
+        let query = match filter.state {
+            Some(state) => query
+                .filter_expression(OF_STATE)
+                .expression_attribute_names("#state", "state")
+                .expression_attribute_values(":state", text(state.as_str())),
+            None => query,
+        };
+        let start = after.filter(|cursor| !cursor.id.is_empty()).map(|cursor| {
+            let mut start = Item::from([
+                (PARTITION.to_owned(), text(&cursor.id)),
+                (SORT.to_owned(), text(RUN)),
+                ("requested".to_owned(), text(&cursor.requested)),
+            ]);
+            match &filter.stack {
+                Some(stack) => start.insert("run_of".to_owned(), text(stack.as_str())),
+                None => start.insert("month".to_owned(), text(&month)),
+            };
+            start
+        });
+        let answer = query
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(|error| StoreError::from_sdk("list runs", error))?;
+        let items = answer.items.unwrap_or_default().into_iter();
+        let runs: Vec<Run> = items
+            .map(|item| from_item::<RunItem>(item).map(|item| item.run))
+            .collect::<Result<_, _>>()?;
+        let cursor_month = filter.stack.is_none().then_some(month);
+        let next = match answer.last_evaluated_key {
+            Some(last) => {
+                let part = |name: &str| {
+                    let value = last.get(name).and_then(|value| value.as_s().ok());
+                    value.cloned().unwrap_or_default()
+                };
+                Some(RunCursor {
+                    month: cursor_month,
+                    requested: part("requested"),
+                    id: part(PARTITION),
+                })
+            }
+            // The month before, as long as anything can be that old.
+            None => cursor_month
+                .and_then(|month| keys::month_before(&month))
+                .filter(|month| month.as_str() >= keys::FIRST_MONTH)
+                .map(|month| RunCursor {
+                    month: Some(month),
+                    requested: String::new(),
+                    id: String::new(),
+                }),
+        };
+        Ok(RunPage { runs, next })
+    }
+
+    /// Keeps what was reported of a run, unless something newer was.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where that may or may not be written: the same call again is safe.
+    pub async fn record_report(
+        &self,
+        run: &Run,
+        report: &Report,
+        retention: SignedDuration,
+    ) -> Result<(), StoreError> {
+        let item = to_item(&ReportItem {
+            pk: keys::run(&run.id),
+            sk: REPORT.to_owned(),
+            expires: expires(run, retention),
+            report: report.clone(),
+        })?;
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.tables.stacks)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk) OR report.version <= :version")
+            .expression_attribute_values(":version", AttributeValue::N(report.version.to_string()));
+        match put.send().await {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(StoreError::from_sdk(
+                "keep what was reported of a run",
+                error,
+            )),
+        }
+    }
+}
+
+/// Runs in batches that each fit a transaction.
+fn in_transactions(left: &[usize], new: &[NewRun]) -> Vec<Vec<usize>> {
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    let mut room = 0;
+    for at in left.iter().copied() {
+        let actions = if new[at].in_order_of.is_some() { 2 } else { 1 };
+        if room < actions {
+            batches.push(Vec::new());
+            room = MOST_ACTIONS;
+        }
+        room -= actions;
+        if let Some(batch) = batches.last_mut() {
+            batch.push(at);
+        }
+    }
+    batches
+}
+
+fn cancellation_reasons(
+    error: &SdkError<TransactWriteItemsError>,
+) -> Option<Vec<CancellationReason>> {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+            Some(canceled.cancellation_reasons().to_vec())
+        }
+        _ => None,
+    }
+}
+
+fn expires(run: &Run, retention: SignedDuration) -> i64 {
+    run.requested_at.as_second() + retention.as_secs()
+}
+
+impl RunItem {
+    fn new(run: &Run, expires: i64) -> Self {
+        let is_open = run.state.is_open();
+        let requested = keys::seven_digits(run.requested_at);
+        Self {
+            pk: keys::run(&run.id),
+            sk: RUN.to_owned(),
+            run_of: run.stack.clone(),
+            month: keys::month_of(run.requested_at),
+            requested: format!("{requested}#{}", run.id),
+            open: is_open.then(|| run.integration.clone()),
+            concerns: is_open.then(|| {
+                let number = run.pull_request.as_ref().map(|it| it.number);
+                keys::concerns(&run.repository.id, number, &run.id)
+            }),
+            version: run.version,
+            state: run.state,
+            expires,
+            run: run.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::run::Identity;
+
+    use super::*;
+
+    #[test]
+    fn no_transaction_has_more_than_a_hundred_actions() {
+        let stack: StackName = "a".parse().unwrap();
+        let _ = Identity::Request("x");
+        let run: Run = serde_json::from_value(serde_json::json!({
+            "id": RunId::of(&stack, &"56e81d32-b0e8-44e2-a92a-55eb7b6ccdce".parse().unwrap(), Identity::Request("x")),
+            "kind": "tracked", "state": "queued", "version": 1, "stack": "a", "integration": "acme",
+            "project": {"id": "56e81d32-b0e8-44e2-a92a-55eb7b6ccdce", "name": "Harbor"},
+            "repository": {"id": "56e81d32-b0e8-44e2-a92a-55eb7b6ccdce", "name": "platform"},
+            "commit": "1", "projectRoot": "", "trigger": "push", "reason": "", "requestedAt": "2026-11-25T00:00:00Z", "updatedAt": "2026-11-25T00:00:00Z"
+        }))
+        .unwrap();
+        let of = |ordered: bool| NewRun {
+            run: run.clone(),
+            in_order_of: ordered.then(|| "refs/heads/main".to_owned()),
+        };
+        let new: Vec<NewRun> = (0..201).map(|at| of(at % 3 != 0)).collect();
+        let left: Vec<usize> = (0..new.len()).collect();
+        let batches = in_transactions(&left, &new);
+        for batch in &batches {
+            let actions: usize = batch
+                .iter()
+                .map(|at| if new[*at].in_order_of.is_some() { 2 } else { 1 })
+                .sum();
+            assert!(actions <= MOST_ACTIONS, "{actions}");
+        }
+        assert_eq!(batches.concat(), left);
+    }
+
+    #[test]
+    fn a_run_reads_as_it_was_written() {
+        let text = r#"{"id":"56e81d32-b0e8-44e2-a92a-55eb7b6ccdce","kind":"proposed","state":"running","version":2,"stack":"a","integration":"acme","project":{"id":"56e81d32-b0e8-44e2-a92a-55eb7b6ccdce","name":"Harbor"},"repository":{"id":"56e81d32-b0e8-44e2-a92a-55eb7b6ccdce","name":"platform"},"commit":"1a","refName":"refs/heads/x","projectRoot":"prod","trigger":"pullRequest","reason":"why","pullRequest":{"number":7,"title":"t","isFork":false,"supportsIterations":true},"delivery":"d","changedPaths":{"paths":["prod/a"],"count":1},"requestedAt":"2026-11-25T01:02:03.123456Z","updatedAt":"2026-11-25T01:02:03.123456Z"}"#;
+        let run: Run = serde_json::from_str(text).unwrap();
+        let item = to_item(&RunItem::new(&run, 7)).unwrap();
+        assert!(item.contains_key("open"));
+        assert_eq!(from_item::<RunItem>(item).unwrap().run, run);
+        let ended = run.stepped(RunState::Finished, run.updated_at);
+        assert!(
+            !to_item(&RunItem::new(&ended, 7))
+                .unwrap()
+                .contains_key("open")
+        );
+        assert_eq!((ended.version, ended.ended_at), (3, Some(run.updated_at)));
+    }
+}
