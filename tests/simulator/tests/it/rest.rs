@@ -328,6 +328,33 @@ async fn statuses_are_added_to_commits_and_iterations() {
 }
 
 #[tokio::test]
+async fn a_pull_request_without_iterations_takes_a_status_of_none() {
+    let harness = Harness::start().await;
+    let id = harness
+        .pull_request(json!({ "source": "feature/berth-plan" }))
+        .await;
+    let path = format!("{REPOSITORIES}/platform/pullRequests/{id}");
+    assert_eq!(harness.get(&path).await["supportsIterations"], true);
+    let change = json!({ "supportsIterations": false });
+    let changed = harness.change_pull_request(id, change).await;
+    assert_eq!(changed["events"], json!([]));
+    assert_eq!(harness.get(&path).await["supportsIterations"], false);
+    for (iteration, expected) in [(Some(1), 400), (None, 200)] {
+        let status =
+            json!({ "state": "failed", "context": { "name": "prod" }, "iterationId": iteration });
+        let answer = harness
+            .rest(
+                "good",
+                Method::POST,
+                &format!("{path}/statuses?api-version=7.1"),
+                Some(status),
+            )
+            .await;
+        assert_eq!(answer.status(), expected, "{iteration:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_subscription_that_the_service_would_not_take_is_refused() {
     let harness = Harness::start().await;
     let project = harness.get("/_apis/projects/Harbor").await["id"]
