@@ -265,7 +265,7 @@ async fn a_diff_says_what_changed_a_page_at_a_time() {
         ("edit", "/modules"),
         ("edit", "/modules/net"),
         ("rename", "/modules/net/out.tf"),
-        ("sourceRename", "/modules/net/outputs.tf"),
+        ("delete, sourceRename", "/modules/net/outputs.tf"),
         ("edit", "/prod"),
         ("add", "/prod/new.tf"),
     ];
