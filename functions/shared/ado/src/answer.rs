@@ -148,6 +148,14 @@ pub(crate) async fn read<T: DeserializeOwned>(
     Ok((data, headers))
 }
 
+/// Takes a success for all that there is to know. What else the answer says is read so that the connection can be used again,
+/// and dropped: what was sent is taken even where that breaks off.
+pub(crate) async fn accepted(answer: Response) -> Result<(), AdoError> {
+    let answer = succeeded(answer).await?;
+    let _ = body(answer).await;
+    Ok(())
+}
+
 /// Lets an answer through that is a success and no page, of which the body is still to be read.
 async fn succeeded(answer: Response) -> Result<Response, AdoError> {
     let status = answer.status();

@@ -7,7 +7,10 @@
 //! Why not `azure_devops_rust_api`: functions/README.md, *Decisions*.
 
 mod answer;
+mod changes;
 mod operation;
+mod pull_requests;
+mod statuses;
 mod wire;
 
 use std::time::Duration;
@@ -20,10 +23,13 @@ use reqwest::{
     header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 pub use answer::{AdoError, Outage};
+pub use changes::{Change, Changes, Commit, Since, Version};
 pub use operation::Operation;
+pub use pull_requests::{Iteration, PullRequest};
+pub use statuses::{NewStatus, StatusState};
 pub use wire::{Branch, Item, Project, ProjectReference, Repository};
 
 /// Azure DevOps delays calls for up to 30 s before it refuses them (its rate limits page): waiting less would give up on
@@ -274,6 +280,17 @@ impl AdoClient {
     ) -> Result<(T, HeaderMap), AdoError> {
         let request = self.request(operation, names, query)?;
         answer::read(answer::of(request).await?).await
+    }
+
+    /// Sends `body`, and takes any success for an answer.
+    async fn tell(
+        &self,
+        operation: Operation,
+        names: &[&str],
+        body: &impl Serialize,
+    ) -> Result<(), AdoError> {
+        let request = self.request(operation, names, &[])?.json(body);
+        answer::accepted(answer::of(request).await?).await
     }
 
     fn request(
