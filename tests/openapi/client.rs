@@ -1,6 +1,6 @@
 //! Our client goes through all that it can ask, as the functions have it do, and is refused in each way.
 
-use ado::{Ado, AdoClient, AdoError};
+use ado::{Ado, AdoClient, AdoError, NewStatus, Since, StatusState, Version};
 use anyhow::{Context, Result, ensure};
 use domain::{Credential, Organization, PersonalAccessToken};
 use integration_tests::Portal;
@@ -57,6 +57,8 @@ pub(crate) async fn goes_through_all(
         let found = good.item("Harbor", "platform", "main", path).await?;
         ensure!(found.map(|item| item.is_folder) == expected, "{path}");
     }
+    what_changed(portal, &good).await?;
+    reports(portal, &good).await?;
 
     refused(of("tidewater", "expired")?.connected_user().await, |it| {
         matches!(it, AdoError::TokenExpired)
@@ -129,6 +131,95 @@ pub(crate) async fn goes_through_all(
             .await?;
     }
     Ok(())
+}
+
+const PLATFORM: (&str, &str) = ("Harbor", "platform");
+
+const STATUS: NewStatus<'_> = NewStatus {
+    state: StatusState::Pending,
+    description: "Waiting for its turn",
+    target_url: Some("https://example.org/runs/1"),
+    genre: "stackhook",
+    name: "prod",
+};
+
+/// Compares versions, of either type and from either beginning, and looks commits up.
+async fn what_changed(portal: &Portal, good: &AdoClient) -> Result<()> {
+    let (project, repository) = PLATFORM;
+    let made = portal
+        .keyboard("tidewater", project, repository)
+        .push(json!({ "branch": "main", "files": { "prod/judged.tf": "# new" } }))
+        .await?;
+    let update = &made["push"]["refUpdates"][0];
+    let old = update["oldObjectId"].as_str().context("no old")?;
+    let new = update["newObjectId"].as_str().context("no new")?;
+    for (base, target, since) in [
+        (Version::Commit(old), Version::Commit(new), Since::Base),
+        (
+            Version::Branch("main"),
+            Version::Branch("feature/gangway"),
+            Since::CommonCommit,
+        ),
+        (
+            Version::Branch("main"),
+            Version::Commit(old),
+            Since::CommonCommit,
+        ),
+    ] {
+        let found = good
+            .changes(project, repository, base, target, since)
+            .await?;
+        ensure!(found.is_complete, "{base:?} to {target:?}: {found:?}");
+    }
+    let unknown = "0123456789012345678901234567890123456789";
+    let nowhere = Version::Commit(unknown);
+    refused(
+        good.changes(project, repository, nowhere, nowhere, Since::Base)
+            .await,
+        |it| matches!(it, AdoError::NotFound(_)),
+    )?;
+    for (id, expected) in [(new, Some(new)), (unknown, None)] {
+        let found = good.commit(project, repository, id).await?;
+        ensure!(found.map(|it| it.id).as_deref() == expected, "{id}");
+    }
+    Ok(())
+}
+
+/// Reads a pull request, and posts statuses on its iteration, on itself and on a commit.
+async fn reports(portal: &Portal, good: &AdoClient) -> Result<()> {
+    let (project, repository) = PLATFORM;
+    let made = portal
+        .keyboard("tidewater", project, repository)
+        .call(
+            Method::POST,
+            "pullRequests",
+            json!({ "source": "feature/harbor-map" }),
+        )
+        .await?;
+    let number = made["pullRequest"]["pullRequestId"]
+        .as_i64()
+        .context("no number")?;
+    let found = good.pull_request(project, repository, number).await?;
+    ensure!(found.number == Some(number) && found.supports_iterations == Some(true));
+    let head = found.source_commit.context("no head")?;
+    let iterations = good.iterations(project, repository, number).await?;
+    let last = iterations.last().context("no iteration")?;
+    ensure!(last.source_commit.as_ref() == Some(&head), "another head");
+    for iteration in [Some(last.id), None] {
+        good.set_pull_request_status(project, repository, number, iteration, &STATUS)
+            .await?;
+    }
+    good.set_commit_status(project, repository, &head, &STATUS)
+        .await?;
+    refused(
+        good.set_pull_request_status(project, repository, number, Some(99), &STATUS)
+            .await,
+        |it| matches!(it, AdoError::Refused(message) if message.contains("iteration 99")),
+    )?;
+    refused(
+        good.pull_request(project, repository, number + 1_000).await,
+        |it| matches!(it, AdoError::NotFound(_)),
+    )
 }
 
 fn client(url: &str, organization: &str, token: &str) -> Result<AdoClient> {

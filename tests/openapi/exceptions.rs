@@ -65,6 +65,12 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         because: "declared as a string of format T, a type parameter; of a commit it is an item (facts 6.1)",
     },
     Exception {
+        document: "git",
+        at: "/definitions/Change/properties/changeType",
+        to: CHANGE_TYPES,
+        because: "declared as one word; a moved file is `edit, rename` and leaves `delete, sourceRename` (azure-devops-node-api #386 has their numbers, 10 and 1040; azure_devops_rust_api adds both to the document)",
+    },
+    Exception {
         document: "serviceHooks",
         at: "/paths/~1{organization}~1_apis~1hooks~1subscriptions~1{subscriptionId}/delete/responses",
         to: r#"{ "204": {} }"#,
@@ -102,6 +108,11 @@ const LINKS: &str = r#"{
         "type": "object", "properties": { "href": { "type": "string" } }, "required": ["href"]
     }
 }"#;
+
+const CHANGE_TYPES: &str = r#"{ "enum": [
+    "none", "add", "edit", "encoding", "rename", "delete", "undelete", "branch", "merge", "lock", "rollback", "sourceRename",
+    "targetRename", "property", "all", "edit, rename", "delete, sourceRename"
+] }"#;
 
 const MESSAGE_OR_NULL: &str =
     r##"{ "$ref": "#/definitions/FormattedEventMessage", "x-nullable": true }"##;

@@ -1,8 +1,10 @@
 //! What an answer of Azure DevOps means: data, or one of the ways in which it refuses.
 //! Nothing of an answer's text is passed on but Azure DevOps' own message of an error.
 
+use std::fmt;
+
 use reqwest::{
-    Response, StatusCode,
+    RequestBuilder, Response, StatusCode,
     header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER},
 };
 use serde::de::DeserializeOwned;
@@ -37,12 +39,31 @@ pub enum AdoError {
         /// For how many seconds, where it said so.
         retry_after: Option<u32>,
     },
+    /// It does not take what was sent (400, 409, 422 or another 4xx), in its own words: asked again, it says the same.
+    #[error("Azure DevOps refuses the request: {0}")]
+    Refused(String),
     /// No connection, no answer in time, or a failure on its side.
     #[error("Azure DevOps cannot be reached: {0}")]
-    Unreachable(String),
+    Unreachable(Outage),
+    /// An answer that is no JSON though it says so, or breaks off: something between broke it.
+    #[error("Azure DevOps gave an answer that is not understood: {0}")]
+    Garbled(String),
     /// An answer that is not understood.
     #[error("Azure DevOps gave an answer that is not understood: {0}")]
     Unexpected(String),
+}
+
+/// How Azure DevOps could not be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    what: String,
+    retry_after: Option<u32>,
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.what)
+    }
 }
 
 impl AdoError {
@@ -56,8 +77,54 @@ impl AdoError {
         } else {
             "the connection broke".to_owned()
         };
-        Self::Unreachable(what)
+        Self::Unreachable(Outage {
+            what,
+            retry_after: None,
+        })
     }
+
+    /// For how many seconds Azure DevOps asks to wait, where it said so.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::SlowDown { retry_after } | Self::Unreachable(Outage { retry_after, .. }) => {
+                *retry_after
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the same call may well succeed later, with nothing done about it.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::SlowDown { .. } | Self::Unreachable(_) | Self::Garbled(_) => true,
+            Self::TokenRefused
+            | Self::SignInPage
+            | Self::TokenExpired
+            | Self::Denied(_)
+            | Self::NotFound(_)
+            | Self::Refused(_)
+            | Self::Unexpected(_) => false,
+        }
+    }
+
+    /// Whether another token would help: this one is not taken.
+    #[must_use]
+    pub const fn is_about_the_token(&self) -> bool {
+        matches!(
+            self,
+            Self::TokenRefused | Self::SignInPage | Self::TokenExpired
+        )
+    }
+}
+
+/// Sends a request and gives what it is answered, whatever that is.
+pub(crate) async fn of(request: RequestBuilder) -> Result<Response, AdoError> {
+    request
+        .send()
+        .await
+        .map_err(|error| AdoError::unreachable(&error))
 }
 
 /// Reads an answer.
@@ -66,24 +133,50 @@ impl AdoError {
 pub(crate) async fn read<T: DeserializeOwned>(
     answer: Response,
 ) -> Result<(T, HeaderMap), AdoError> {
-    let status = answer.status();
     let headers = answer.headers().clone();
+    let answer = succeeded(answer).await?;
+    let body = body(answer).await?;
+    let data = serde_json::from_slice(text(&body)).map_err(|error| {
+        // Where it is wrong, and not what stands there.
+        let place = format!("line {}, column {}", error.line(), error.column());
+        if error.is_data() {
+            AdoError::Unexpected(place)
+        } else {
+            AdoError::Garbled(place)
+        }
+    })?;
+    Ok((data, headers))
+}
+
+/// Takes a success for all that there is to know. What else the answer says is read so that the connection can be used again,
+/// and dropped: what was sent is taken even where that breaks off.
+pub(crate) async fn accepted(answer: Response) -> Result<(), AdoError> {
+    let answer = succeeded(answer).await?;
+    let _ = body(answer).await;
+    Ok(())
+}
+
+/// Lets an answer through that is a success and no page, of which the body is still to be read.
+async fn succeeded(answer: Response) -> Result<Response, AdoError> {
+    let status = answer.status();
     if status.is_redirection() || status == StatusCode::NON_AUTHORITATIVE_INFORMATION {
         return Err(AdoError::SignInPage);
     }
-    let body = body(answer).await?;
-    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
     if !status.is_success() {
-        return Err(refusal(status, &headers, text));
+        let headers = answer.headers().clone();
+        // The status says what it is, even where the rest breaks off.
+        let body = body(answer).await.unwrap_or_default();
+        return Err(refusal(status, &headers, text(&body)));
     }
-    if !is_json(&headers) {
+    if !is_json(answer.headers()) {
         return Err(AdoError::SignInPage);
     }
-    let data = serde_json::from_slice(text).map_err(|error| {
-        // Where it is wrong, and not what stands there.
-        AdoError::Unexpected(format!("line {}, column {}", error.line(), error.column()))
-    })?;
-    Ok((data, headers))
+    Ok(answer)
+}
+
+/// Without the byte order mark that some answers begin with.
+fn text(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 async fn body(mut answer: Response) -> Result<Vec<u8>, AdoError> {
@@ -110,15 +203,28 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> AdoError {
         StatusCode::FORBIDDEN => AdoError::Denied(message),
         StatusCode::NOT_FOUND => AdoError::NotFound(message),
         StatusCode::TOO_MANY_REQUESTS => AdoError::SlowDown {
-            retry_after: headers
-                .get(RETRY_AFTER)
-                .and_then(|seconds| seconds.to_str().ok()?.parse().ok()),
+            retry_after: retry_after(headers),
         },
-        _ if status.is_server_error() => {
-            AdoError::Unreachable(format!("it failed with status {}", status.as_u16()))
+        StatusCode::REQUEST_TIMEOUT => AdoError::Unreachable(Outage {
+            what: "it gave up on waiting for the request".to_owned(),
+            retry_after: retry_after(headers),
+        }),
+        _ if status.is_server_error() => AdoError::Unreachable(Outage {
+            what: format!("it failed with status {}", status.as_u16()),
+            retry_after: retry_after(headers),
+        }),
+        _ if status.is_client_error() && message.is_empty() => {
+            AdoError::Refused(format!("status {}", status.as_u16()))
         }
+        _ if status.is_client_error() => AdoError::Refused(message),
         _ => AdoError::Unexpected(format!("status {} {message}", status.as_u16())),
     }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<u32> {
+    headers
+        .get(RETRY_AFTER)
+        .and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok())
 }
 
 /// Azure DevOps says it in the body, which is JSON or plain text, and url-encoded in a header.
@@ -144,4 +250,57 @@ fn is_json(headers: &HeaderMap) -> bool {
         .trim_start()
         .to_ascii_lowercase()
         .starts_with("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, body: &str) -> AdoError {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, "7".parse().unwrap())]);
+        refusal(
+            StatusCode::from_u16(status).unwrap(),
+            &headers,
+            body.as_bytes(),
+        )
+    }
+
+    #[test]
+    fn a_refusal_is_about_the_token_passes_or_stays() {
+        for (status, is_about_the_token, is_passing, retry_after) in [
+            (400, false, false, None),
+            (401, true, false, None),
+            (403, false, false, None),
+            (404, false, false, None),
+            (408, false, true, Some(7)),
+            (409, false, false, None),
+            (422, false, false, None),
+            (429, false, true, Some(7)),
+            (500, false, true, Some(7)),
+            (503, false, true, Some(7)),
+        ] {
+            let error = refused(status, "");
+            assert_eq!(
+                (
+                    error.is_about_the_token(),
+                    error.is_passing(),
+                    error.retry_after()
+                ),
+                (is_about_the_token, is_passing, retry_after),
+                "{status}: {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refused_request_says_what_azure_devops_says() {
+        let message = r#"{"message":"TF400898: no such iteration"}"#;
+        for status in [400, 405, 409, 413, 422] {
+            assert!(
+                matches!(refused(status, message), AdoError::Refused(said) if said == "TF400898: no such iteration"),
+                "{status}"
+            );
+        }
+        assert!(matches!(refused(400, "<html>"), AdoError::Refused(said) if said == "status 400"));
+    }
 }

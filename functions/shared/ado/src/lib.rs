@@ -7,7 +7,10 @@
 //! Why not `azure_devops_rust_api`: functions/README.md, *Decisions*.
 
 mod answer;
+mod changes;
 mod operation;
+mod pull_requests;
+mod statuses;
 mod wire;
 
 use std::time::Duration;
@@ -16,13 +19,17 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{Credential, Organization};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
+    RequestBuilder,
     header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
-pub use answer::AdoError;
+pub use answer::{AdoError, Outage};
+pub use changes::{Change, Changes, Commit, Since, Version};
 pub use operation::Operation;
+pub use pull_requests::{Iteration, PullRequest};
+pub use statuses::{NewStatus, StatusState};
 pub use wire::{Branch, Item, Project, ProjectReference, Repository};
 
 /// Azure DevOps delays calls for up to 30 s before it refuses them (its rate limits page): waiting less would give up on
@@ -75,10 +82,19 @@ impl Ado {
     ///
     /// [`AdoError::Unreachable`] where no TLS can be set up.
     pub fn new() -> Result<Self, AdoError> {
+        Self::with_patience(ANSWER)
+    }
+
+    /// The same for a caller that cannot wait as long for an answer: it gives up on one that takes longer than `answer`.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError::Unreachable`] where no TLS can be set up.
+    pub fn with_patience(answer: Duration) -> Result<Self, AdoError> {
         let http = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT)
-            .timeout(ANSWER)
+            .timeout(answer)
             .user_agent(concat!("stackhook/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| AdoError::unreachable(&error))?;
@@ -262,17 +278,34 @@ impl AdoClient {
         names: &[&str],
         query: &[(&str, &str)],
     ) -> Result<(T, HeaderMap), AdoError> {
-        let answer = self
+        let request = self.request(operation, names, query)?;
+        answer::read(answer::of(request).await?).await
+    }
+
+    /// Sends `body`, and takes any success for an answer.
+    async fn tell(
+        &self,
+        operation: Operation,
+        names: &[&str],
+        body: &impl Serialize,
+    ) -> Result<(), AdoError> {
+        let request = self.request(operation, names, &[])?.json(body);
+        answer::accepted(answer::of(request).await?).await
+    }
+
+    fn request(
+        &self,
+        operation: Operation,
+        names: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<RequestBuilder, AdoError> {
+        Ok(self
             .http
             .request(operation.method(), self.target(operation, names, query)?)
             .header(AUTHORIZATION, self.authorization.clone())
             .header(ACCEPT, "application/json")
             // Asks for a plain 401 where a sign-in page would come.
-            .header(HeaderName::from_static("x-tfs-fedauthredirect"), "Suppress")
-            .send()
-            .await
-            .map_err(|error| AdoError::unreachable(&error))?;
-        answer::read(answer).await
+            .header(HeaderName::from_static("x-tfs-fedauthredirect"), "Suppress"))
     }
 
     /// The URL of a call: `names` take the places of the path's `{…}`, in order.

@@ -45,4 +45,16 @@ operations! {
     Refs = GET "{project}/_apis/git/repositories/{repository}/refs" "7.1";
     /// Files and directories of a repository, of which the client asks for one.
     Items = GET "{project}/_apis/git/repositories/{repository}/items" "7.1";
+    /// What differs between two versions of a repository.
+    Diffs = GET "{project}/_apis/git/repositories/{repository}/diffs/commits" "7.1";
+    /// A commit of a repository.
+    Commit = GET "{project}/_apis/git/repositories/{repository}/commits/{commit}" "7.1";
+    /// A status for a commit.
+    CommitStatus = POST "{project}/_apis/git/repositories/{repository}/commits/{commit}/statuses" "7.1";
+    /// A pull request of a repository.
+    PullRequest = GET "{project}/_apis/git/repositories/{repository}/pullRequests/{number}" "7.1";
+    /// The iterations of a pull request.
+    Iterations = GET "{project}/_apis/git/repositories/{repository}/pullRequests/{number}/iterations" "7.1";
+    /// A status for a pull request.
+    PullRequestStatus = POST "{project}/_apis/git/repositories/{repository}/pullRequests/{number}/statuses" "7.1";
 }

@@ -58,7 +58,11 @@ pub fn of_azure_devops(error: AdoError) -> Problem {
             ProblemKind::AzureDevOpsUnreachable,
             format!("Azure DevOps cannot be reached ({what}). Try again in a moment."),
         ),
-        AdoError::Unexpected(what) => Problem::new(
+        AdoError::Refused(message) => Problem::new(
+            ProblemKind::AzureDevOpsUnexpected,
+            with_message("Azure DevOps does not take what was asked of it.", &message),
+        ),
+        AdoError::Garbled(what) | AdoError::Unexpected(what) => Problem::new(
             ProblemKind::AzureDevOpsUnexpected,
             with_message("Azure DevOps gave an answer that is not understood; is the organization URL right?", &what),
         ),

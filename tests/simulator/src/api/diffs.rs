@@ -117,7 +117,7 @@ fn counts(changes: &[Change]) -> Map<String, Value> {
             ChangeKind::Edit => "Edit",
             ChangeKind::Delete => "Delete",
             ChangeKind::Rename(_) => "Rename",
-            ChangeKind::SourceRename => "SourceRename",
+            ChangeKind::SourceRename => "Delete, SourceRename",
         };
         let before = counts.get(name).and_then(Value::as_u64).unwrap_or(0);
         counts.insert(name.to_owned(), json!(before + 1));
@@ -150,7 +150,8 @@ fn change_view(
         ChangeKind::Edit => ("edit", None),
         ChangeKind::Delete => ("delete", None),
         ChangeKind::Rename(source) => ("rename", Some(source)),
-        ChangeKind::SourceRename => ("sourceRename", None),
+        // Both at once (azure-devops-node-api #386: 1040, which is 16 and 1024).
+        ChangeKind::SourceRename => ("delete, sourceRename", None),
     };
     let gone = matches!(change.kind, ChangeKind::Delete | ChangeKind::SourceRename);
     let (after, at) = if gone { (None, from) } else { (Some(to), to) };

@@ -197,6 +197,9 @@ fn check_iteration(
         .pull_request(id)
         .ok_or_else(|| git::missing(&id.to_string()))?;
     match iteration {
+        Some(_) if !found.supports_iterations => Err(refused(&format!(
+            "Pull request {id} does not support iterations."
+        ))),
         Some(iteration) if found.iteration(iteration).is_none() => Err(refused(&format!(
             "Pull request {id} has no iteration {iteration}."
         ))),

@@ -32,6 +32,8 @@ pub(crate) struct PullRequest {
     pub(crate) completion: Option<Completion>,
     pub(crate) reviewers: Vec<Reviewer>,
     pub(crate) iterations: Vec<Iteration>,
+    /// Whether a status may name an iteration (facts 6.2).
+    pub(crate) supports_iterations: bool,
     pub(crate) threads: Vec<Thread>,
     pub(crate) statuses: Vec<Status>,
 }

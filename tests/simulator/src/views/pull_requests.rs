@@ -56,7 +56,7 @@ pub(crate) fn pull_request(organization: &Organization, it: &PullRequest) -> Val
         },
         "completionOptions": completion_options(it),
         "completionQueueTime": it.completion.as_ref().map(|done| stamp(done.queued)),
-        "supportsIterations": true,
+        "supportsIterations": it.supports_iterations,
         "artifactId": format!("vstfs:///Git/PullRequestId/{}%2f{}%2f{}", target.project, target.id, it.id),
         "forkSource": fork_source(organization, it),
     });

@@ -265,7 +265,7 @@ async fn a_diff_says_what_changed_a_page_at_a_time() {
         ("edit", "/modules"),
         ("edit", "/modules/net"),
         ("rename", "/modules/net/out.tf"),
-        ("sourceRename", "/modules/net/outputs.tf"),
+        ("delete, sourceRename", "/modules/net/outputs.tf"),
         ("edit", "/prod"),
         ("add", "/prod/new.tf"),
     ];
@@ -325,6 +325,33 @@ async fn statuses_are_added_to_commits_and_iterations() {
         .rest("good", Method::POST, &whole, Some(status))
         .await;
     assert_eq!(refused.status(), 403);
+}
+
+#[tokio::test]
+async fn a_pull_request_without_iterations_takes_a_status_of_none() {
+    let harness = Harness::start().await;
+    let id = harness
+        .pull_request(json!({ "source": "feature/berth-plan" }))
+        .await;
+    let path = format!("{REPOSITORIES}/platform/pullRequests/{id}");
+    assert_eq!(harness.get(&path).await["supportsIterations"], true);
+    let change = json!({ "supportsIterations": false });
+    let changed = harness.change_pull_request(id, change).await;
+    assert_eq!(changed["events"], json!([]));
+    assert_eq!(harness.get(&path).await["supportsIterations"], false);
+    for (iteration, expected) in [(Some(1), 400), (None, 200)] {
+        let status =
+            json!({ "state": "failed", "context": { "name": "prod" }, "iterationId": iteration });
+        let answer = harness
+            .rest(
+                "good",
+                Method::POST,
+                &format!("{path}/statuses?api-version=7.1"),
+                Some(status),
+            )
+            .await;
+        assert_eq!(answer.status(), expected, "{iteration:?}");
+    }
 }
 
 #[tokio::test]

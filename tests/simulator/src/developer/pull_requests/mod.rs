@@ -35,6 +35,8 @@ pub(crate) struct Change {
     pub(crate) reviewers: Option<Vec<String>>,
     /// 10, 5, 0, -5 or -10.
     pub(crate) vote: Option<i32>,
+    /// Nobody does it at the portal, and no event tells of it.
+    pub(crate) supports_iterations: Option<bool>,
     /// `completed`, `abandoned` or `active`.
     pub(crate) status: Option<String>,
     #[serde(default)]
@@ -78,7 +80,9 @@ pub(crate) fn change(scene: &mut Scene<'_>, id: u32, change: &Change) -> Result<
     if let Some(status) = &change.status {
         events.extend(set_status(scene, id, &by, status, change)?);
     }
-    if events.is_empty() {
+    if let Some(supports) = change.supports_iterations {
+        find_mut(scene, id)?.supports_iterations = supports;
+    } else if events.is_empty() {
         return bad("Nothing to change was given.");
     }
     done(scene, id, events)

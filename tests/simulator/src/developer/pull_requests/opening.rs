@@ -123,6 +123,7 @@ fn prepare(
         completion: None,
         reviewers: reviewers(scene, &new.reviewers, &[])?,
         iterations: Vec::new(),
+        supports_iterations: true,
         threads: Vec::new(),
         statuses: Vec::new(),
     };
