@@ -114,6 +114,8 @@ pub struct Push {
     pub commits: Option<usize>,
     /// The push's number in its repository.
     pub push_id: Option<i64>,
+    /// The full name of the ref of the repository's default branch; absent while it is empty.
+    pub default_branch: Option<String>,
 }
 
 /// One ref, before and after.
@@ -230,6 +232,8 @@ pub struct PullRequest {
     pub repository: Option<Repository>,
     /// The fork it comes from, where it comes from one.
     pub fork: Option<Repository>,
+    /// Whether Azure DevOps counts its iterations.
+    pub supports_iterations: Option<bool>,
 }
 
 /// A comment on a pull request.
@@ -237,6 +241,8 @@ pub struct PullRequest {
 pub struct Comment {
     /// The comment's number in its thread.
     pub id: Option<i64>,
+    /// The number of its thread in the pull request.
+    pub thread: Option<i64>,
     /// Who wrote it, for people.
     pub author: Option<String>,
     /// What it says; absent in a deleted one.

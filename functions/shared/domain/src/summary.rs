@@ -358,6 +358,7 @@ mod tests {
                 .collect(),
             commits,
             push_id: Some(7),
+            default_branch: None,
         });
         of(&EventType::GitPush, &event)
     }

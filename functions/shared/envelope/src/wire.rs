@@ -101,9 +101,12 @@ fn name(identity: Option<Identity>) -> Option<String> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Repository {
     id: Option<String>,
     name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    default_branch: Option<String>,
     project: Option<Project>,
 }
 
@@ -159,7 +162,12 @@ impl From<Push> for event::Push {
                 new_object_id: update.new_object_id,
                 forced: update.forced.unwrap_or_default(),
             });
+        let default_branch = wire
+            .repository
+            .as_ref()
+            .and_then(|repository| repository.default_branch.clone());
         Self {
+            default_branch,
             pushed_by: name(wire.pushed_by),
             repository: wire.repository.map(Into::into),
             ref_updates: ref_updates.collect(),
@@ -187,6 +195,8 @@ pub(crate) struct PullRequest {
     closed_by: Option<Identity>,
     repository: Option<Repository>,
     fork_source: Option<Fork>,
+    #[serde(default, deserialize_with = "lenient")]
+    supports_iterations: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -222,6 +232,7 @@ impl From<PullRequest> for event::PullRequest {
             closed_by: name(wire.closed_by),
             repository: wire.repository.map(Into::into),
             fork,
+            supports_iterations: wire.supports_iterations,
         }
     }
 }
@@ -294,6 +305,7 @@ struct Comment {
 struct CommentLinks {
     #[serde(rename = "self")]
     itself: Option<Link>,
+    threads: Option<Link>,
 }
 
 #[derive(Deserialize)]
@@ -313,6 +325,7 @@ impl From<CommentResource> for event::Comment {
             });
         Self {
             id: comment.id,
+            thread: comment.thread_number(),
             author: name(comment.author),
             content: comment.content,
             change,
@@ -335,6 +348,17 @@ impl Comment {
         } else {
             CommentChange::Made
         }
+    }
+
+    /// The number in `…/threads/{number}`, which stands in the links alone (facts 4.5).
+    fn thread_number(&self) -> Option<i64> {
+        let links = self.links.as_ref()?;
+        let of = |link: &Option<Link>| {
+            let href = link.as_ref()?.href.as_deref()?.to_ascii_lowercase();
+            let (_, after) = href.rsplit_once("/threads/")?;
+            after.split('/').next()?.parse().ok()
+        };
+        of(&links.threads).or_else(|| of(&links.itself))
     }
 
     /// The number in `…/pullRequests/{number}/threads/…`. Read for showing; nothing named in a payload is ever fetched.

@@ -26,21 +26,37 @@ pub enum Later {
         delivery: String,
         /// How often it was put off before.
         tries: u32,
+        /// Whether somebody has asked for it anew: what is decided now counts then, whatever was before.
+        #[serde(default)]
+        again: bool,
     },
     /// Dispatch what is parked of an integration: its token is a new one, or works again.
     Unpark {
         /// The integration.
         integration: IntegrationName,
+        /// Whether this is the second look, for what the index did not show at the first.
+        #[serde(default)]
+        second: bool,
     },
 }
 
 impl Later {
     /// A delivery, put off for the `tries`th time.
     #[must_use]
-    pub fn delivery(id: &DeliveryId, tries: u32) -> Self {
+    pub fn delivery(id: &DeliveryId, tries: u32, again: bool) -> Self {
         Self::Delivery {
             delivery: id.to_string(),
             tries,
+            again,
+        }
+    }
+
+    /// What is parked of an integration.
+    #[must_use]
+    pub fn unpark(integration: &IntegrationName) -> Self {
+        Self::Unpark {
+            integration: integration.clone(),
+            second: false,
         }
     }
 }
@@ -143,11 +159,10 @@ mod tests {
 
     #[test]
     fn what_is_put_off_reads_as_it_was_written() {
-        let unpark = Later::Unpark {
-            integration: "acme".parse().unwrap(),
-        };
+        let unpark = Later::unpark(&"acme".parse().unwrap());
         let text = serde_json::to_string(&unpark).unwrap();
-        assert_eq!(text, r#"{"kind":"unpark","integration":"acme"}"#);
         assert_eq!(serde_json::from_str::<Later>(&text).unwrap(), unpark);
+        let short = r#"{"kind":"unpark","integration":"acme"}"#;
+        assert_eq!(serde_json::from_str::<Later>(short).unwrap(), unpark);
     }
 }
