@@ -1,3 +1,8 @@
 //! The Lambda function `dispatch`.
 
-fn main() {}
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    edge::init_logs();
+    let app = dispatch::App::from_env().await?;
+    edge::serve_events(|event: dispatch::Trigger, context| app.invoked(event, context)).await
+}

@@ -1,0 +1,467 @@
+//! One delivery: understood, decided, written down. A delivery that cannot be decided now is put off, or parked with its reason;
+//! it holds up no other.
+
+use std::time::{Duration, Instant};
+
+use domain::{
+    Event, Guid, Integration, IntegrationName, Outcome, OutcomeWord, Status,
+    event::{PullRequest, Repository},
+    summary::{place, plain},
+};
+use envelope::Notification;
+use jiff::Timestamp;
+use queues::Later;
+use store::{BusEvent, Delivery, DeliveryKind, OutcomeRecord};
+
+use crate::{App, Hindrance, batch::Door, pull_request, told};
+
+/// After how many puttings off what cannot be asked counts as not known: a quarter of an hour, with the waits of [`wait`].
+const LAST_TRY: u32 = 7;
+/// The first wait, which doubles up to the longest.
+const FIRST_WAIT: Duration = Duration::from_secs(15);
+const LONGEST_WAIT: Duration = Duration::from_secs(240);
+
+/// How a delivery comes to be dispatched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    pub(crate) door: Door,
+    /// How often it was put off before.
+    pub(crate) tries: u32,
+    /// Whether somebody asked for it anew.
+    pub(crate) again: bool,
+}
+
+/// A delivery that is being decided.
+#[derive(Debug)]
+pub(crate) struct Case<'a> {
+    pub(crate) delivery: &'a Delivery,
+    pub(crate) integration: &'a Integration,
+    pub(crate) now: Timestamp,
+    pub(crate) is_last_try: bool,
+    pub(crate) door: Door,
+}
+
+impl Case<'_> {
+    pub(crate) fn id(&self) -> String {
+        self.delivery.head.id.to_string()
+    }
+}
+
+/// What came of a delivery in this turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    Decided(OutcomeWord, usize),
+    PutOff,
+}
+
+impl App {
+    /// Dispatches a delivery, and logs what came of it.
+    ///
+    /// # Errors
+    ///
+    /// In words, where neither an outcome could be written nor the delivery be put off.
+    pub(crate) async fn dispatch(
+        &self,
+        delivery: &Delivery,
+        turn: Turn,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let started = Instant::now();
+        let done = self.decided_or_put_off(delivery, turn, now).await;
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (id, integration) = (delivery.head.id.to_string(), delivery.head.id.integration());
+        match done {
+            Ok(done) => {
+                let (outcome, runs) = match done {
+                    Done::Decided(word, runs) => (word.as_str(), runs),
+                    Done::PutOff => ("deferred", 0),
+                };
+                tracing::info!(
+                    outcome,
+                    integration,
+                    delivery = id,
+                    runs,
+                    tries = turn.tries,
+                    duration_ms,
+                    "dispatched"
+                );
+                Ok(())
+            }
+            Err(why) => {
+                tracing::error!(
+                    integration,
+                    delivery = id,
+                    why,
+                    duration_ms,
+                    "a delivery could not be dispatched"
+                );
+                Err(why)
+            }
+        }
+    }
+
+    async fn decided_or_put_off(
+        &self,
+        delivery: &Delivery,
+        turn: Turn,
+        now: Timestamp,
+    ) -> Result<Done, String> {
+        let decided = match self.decide(delivery, turn, now).await {
+            // Found out with a token that was kept: it may have been replaced.
+            Err((Hindrance::Token(_), true)) => {
+                let name = name_of(delivery);
+                if let Some(name) = &name {
+                    self.has_a_new_token(name).await.map_err(words)?;
+                }
+                self.decide(delivery, turn, now).await
+            }
+            decided => decided,
+        };
+        match decided {
+            Ok((outcome, event)) => {
+                self.write(delivery, turn, OutcomeRecord { outcome, event })
+                    .await
+            }
+            Err((Hindrance::Passing(why, after), _)) => {
+                if let (Door::Stream, Some(name)) = (turn.door, name_of(delivery)) {
+                    self.slow().insert(name);
+                }
+                tracing::warn!(
+                    delivery = delivery.head.id.to_string(),
+                    why,
+                    "Azure DevOps is asked again later"
+                );
+                self.put_off(
+                    delivery,
+                    Turn {
+                        tries: turn.tries + 1,
+                        ..turn
+                    },
+                    after.unwrap_or_else(|| wait(turn.tries)),
+                )
+                .await
+            }
+            Err((Hindrance::Token(why), _)) => {
+                self.park_for_the_token(delivery, turn, &why, now).await
+            }
+            Err((Hindrance::ForGood(why), _)) => self.park(delivery, turn, &why, now).await,
+            Err((Hindrance::Ours(why), _)) => Err(why),
+        }
+    }
+
+    /// Parks a delivery that would fail again: a person sees it, and can have it sent again.
+    ///
+    /// # Errors
+    ///
+    /// In words, where that cannot be written.
+    async fn park(
+        &self,
+        delivery: &Delivery,
+        turn: Turn,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<Done, String> {
+        let outcome = Outcome::parked(why, now);
+        self.write(
+            delivery,
+            turn,
+            OutcomeRecord {
+                outcome,
+                event: None,
+            },
+        )
+        .await
+    }
+
+    /// Parks a delivery whose dispatching ended more than once without a word.
+    ///
+    /// # Errors
+    ///
+    /// In words, where that cannot be written.
+    pub(crate) async fn give_up(
+        &self,
+        delivery: &Delivery,
+        turn: Turn,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        tracing::error!(
+            delivery = delivery.head.id.to_string(),
+            why,
+            outcome = "parked",
+            "dispatched"
+        );
+        self.park(delivery, turn, why, now).await.map(drop)
+    }
+
+    /// Parks a delivery until the token is another one. If it is already, the delivery goes on: whoever replaced it may have
+    /// looked for what is parked before this was.
+    async fn park_for_the_token(
+        &self,
+        delivery: &Delivery,
+        turn: Turn,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<Done, String> {
+        let note = format!(
+            "{why}: give the integration a new one (PATCH /integrations/{{name}} on the setup function), and this delivery goes on by itself"
+        );
+        let event = Some(told::connection_failing(delivery, why, now));
+        let outcome = Outcome::parked(note, now);
+        let done = self
+            .write(delivery, turn, OutcomeRecord { outcome, event })
+            .await?;
+        if let Some(name) = name_of(delivery)
+            && self.has_a_new_token(&name).await.map_err(words)?
+        {
+            return self
+                .put_off(delivery, Turn { tries: 0, ..turn }, Duration::ZERO)
+                .await;
+        }
+        Ok(done)
+    }
+
+    async fn write(
+        &self,
+        delivery: &Delivery,
+        turn: Turn,
+        record: OutcomeRecord,
+    ) -> Result<Done, String> {
+        let (word, runs) = (record.outcome.word, record.outcome.runs().count());
+        let head = &delivery.head;
+        self.store
+            .record_outcome(
+                &head.id,
+                head.received,
+                &record,
+                self.retention.events,
+                turn.again,
+            )
+            .await
+            .map_err(|error| edge::problem::chain(&error))?;
+        Ok(Done::Decided(word, runs))
+    }
+
+    async fn put_off(
+        &self,
+        delivery: &Delivery,
+        turn: Turn,
+        wait: Duration,
+    ) -> Result<Done, String> {
+        let later = Later::delivery(&delivery.head.id, turn.tries, turn.again);
+        let sent = self.queue.put_off(&later, wait).await;
+        sent.map(|()| Done::PutOff)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Puts a delivery off for what is ours.
+    ///
+    /// # Errors
+    ///
+    /// In words, where not even that can be done.
+    pub(crate) async fn try_later(
+        &self,
+        delivery: &Delivery,
+        turn: Turn,
+        wait: Duration,
+    ) -> Result<(), String> {
+        self.put_off(delivery, turn, wait).await.map(drop)
+    }
+
+    /// What a delivery means; beside a hindrance, whether the token was one that had been kept.
+    async fn decide(
+        &self,
+        delivery: &Delivery,
+        turn: Turn,
+        now: Timestamp,
+    ) -> Result<(Outcome, Option<BusEvent>), (Hindrance, bool)> {
+        let fresh = |hindrance: Hindrance| (hindrance, false);
+        if let Some(why) = unfit(delivery) {
+            return Err(fresh(why));
+        }
+        let notification = envelope::parse(&delivery.body).map_err(|error| {
+            fresh(Hindrance::ForGood(format!(
+                "the body cannot be understood: {error}"
+            )))
+        })?;
+        let tell = |outcome: Outcome| {
+            let event = told::understood(delivery, &notification, &outcome);
+            (outcome, event)
+        };
+        let subject = match subject(&notification) {
+            Ok(subject) => subject,
+            Err(note) => return Ok(tell(Outcome::ignored(note, now))),
+        };
+        let Some(name) = name_of(delivery) else {
+            return Err(fresh(Hindrance::ForGood(
+                "its keys name no integration".to_owned(),
+            )));
+        };
+        let integration = self
+            .store
+            .integration(&name)
+            .await
+            .map_err(|error| fresh(error.into()))?;
+        let integration = match integration {
+            Some(integration) if integration.status == Status::Active => integration,
+            _ => {
+                return Ok(tell(Outcome::ignored(
+                    "the integration is not active any more",
+                    now,
+                )));
+            }
+        };
+        let repository = subject.repository();
+        let stacks = self
+            .store
+            .followers(&name, repository)
+            .await
+            .map_err(|error| fresh(error.into()))?;
+        if stacks.is_empty() {
+            let note = format!(
+                "no stack follows {}",
+                place(notification.event.repository())
+            );
+            return Ok(tell(Outcome::ignored(note, now)));
+        }
+        if turn.door == Door::Stream && self.slow().contains(&name) {
+            let why = "Azure DevOps did not answer for this integration a moment ago".to_owned();
+            return Err(fresh(Hindrance::Passing(why, None)));
+        }
+        let case = Case {
+            delivery,
+            integration: &integration,
+            now,
+            is_last_try: turn.tries >= LAST_TRY,
+            door: turn.door,
+        };
+        let (client, was_kept) = self.client(&integration, case.door).await.map_err(fresh)?;
+        let each = match &subject {
+            Subject::Push(push, _) => self.decide_push(&case, &client, push, &stacks).await,
+            Subject::PullRequest(it, number, comment, repository) => {
+                self.decide_pull_request(
+                    &case,
+                    &client,
+                    (it, *number),
+                    *comment,
+                    (repository, &stacks),
+                )
+                .await
+            }
+        };
+        let each = each.map_err(|hindrance| (hindrance, was_kept))?;
+        Ok(tell(Outcome::decided(each, now)))
+    }
+}
+
+/// What a delivery is about.
+enum Subject<'a> {
+    Push(&'a domain::event::Push, Guid),
+    PullRequest(
+        &'a PullRequest,
+        i64,
+        Option<&'a domain::event::Comment>,
+        Guid,
+    ),
+}
+
+impl Subject<'_> {
+    fn repository(&self) -> &Guid {
+        match self {
+            Self::Push(_, repository) | Self::PullRequest(_, _, _, repository) => repository,
+        }
+    }
+}
+
+/// What a notification is about; in words why it asks no stack for anything.
+fn subject(notification: &Notification) -> Result<Subject<'_>, String> {
+    if notification.is_test {
+        return Err("it is a sample of the Test button".to_owned());
+    }
+    match &notification.event {
+        Event::Push(push) => Ok(Subject::Push(push, repository(push.repository.as_ref())?)),
+        Event::PullRequest(_, it) => {
+            let number = it
+                .number
+                .ok_or("the event does not tell the pull request's number")?;
+            Ok(Subject::PullRequest(
+                it,
+                number,
+                None,
+                repository(it.repository.as_ref())?,
+            ))
+        }
+        Event::Comment(comment) if !pull_request::asks(comment) => Err(
+            "the comment does not ask for a run: that is `/stackhook run` in its first line"
+                .to_owned(),
+        ),
+        Event::Comment(comment) => {
+            let it = comment.pull_request.as_ref();
+            let it = it.ok_or("the event does not tell the pull request: its subscription needs resource version 2.0")?;
+            let number = it
+                .number
+                .ok_or("the event does not tell the pull request's number")?;
+            let repository = repository(it.repository.as_ref())
+                .map_err(|_absent| "the event does not tell the repository: its subscription needs resource version 2.0")?;
+            Ok(Subject::PullRequest(it, number, Some(comment), repository))
+        }
+        Event::WithoutDetails => Err(
+            "the subscription sends no details: set its “Resource details to send” to All"
+                .to_owned(),
+        ),
+        Event::Other => Err(format!(
+            "Stackhook does not act upon {}",
+            plain(notification.event_type.as_str())
+        )),
+    }
+}
+
+fn repository(told: Option<&Repository>) -> Result<Guid, String> {
+    let id = told.and_then(|repository| repository.id.as_deref());
+    let id =
+        id.ok_or("the event does not tell the repository: set “Resource details to send” to All")?;
+    id.parse()
+        .map_err(|_guid| "the event's repository has an id that is none".to_owned())
+}
+
+/// Why a delivery is none that can be dispatched.
+fn unfit(delivery: &Delivery) -> Option<Hindrance> {
+    match delivery.head.kind {
+        DeliveryKind::Event => None,
+        kind => {
+            let reason = delivery.reason.as_deref().unwrap_or_else(|| kind.as_str());
+            Some(Hindrance::ForGood(format!("it cannot be read: {reason}")))
+        }
+    }
+}
+
+fn name_of(delivery: &Delivery) -> Option<IntegrationName> {
+    delivery.head.id.integration().parse().ok()
+}
+
+fn wait(tries: u32) -> Duration {
+    FIRST_WAIT
+        .saturating_mul(1 << tries.min(8))
+        .min(LONGEST_WAIT)
+}
+
+fn words(hindrance: Hindrance) -> String {
+    match hindrance {
+        Hindrance::Ours(why)
+        | Hindrance::ForGood(why)
+        | Hindrance::Token(why)
+        | Hindrance::Passing(why, _) => why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn azure_devops_is_asked_for_a_quarter_of_an_hour() {
+        let all: Duration = (0..LAST_TRY).map(wait).sum();
+        assert!((900..1_000).contains(&all.as_secs()), "{all:?}");
+        assert_eq!(wait(u32::MAX), LONGEST_WAIT);
+    }
+}

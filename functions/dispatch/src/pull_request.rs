@@ -1,0 +1,400 @@
+//! Which stacks a pull request asks for a run, and which of its runs are not wanted any more.
+//!
+//! An event only says that something may be different: what is acted upon is the pull request as it is now. So events that
+//! come twice, late or in another order come to the same, and a vote or a reviewer to nothing.
+
+use ado::{AdoClient, AdoError};
+use domain::{
+    Guid, Run, Stack,
+    event::{Comment, CommentChange, PullRequest},
+    outcome::{ForStack, Verdict},
+    run::{CancelReason, Identity, RunPullRequest, Trigger},
+    summary::plain,
+    touch::Touch,
+};
+use store::OpenOf;
+
+use crate::{
+    App, Hindrance,
+    asked::{Wanted, kind},
+    changed::{self, Place},
+    delivery::Case,
+    push::named,
+};
+
+/// What a comment says that asks for a run.
+const COMMAND: [&str; 2] = ["/stackhook", "run"];
+
+/// Whether a comment asks for a run: its first line that says anything is the command.
+pub(crate) fn asks(comment: &Comment) -> bool {
+    let content = comment.content.as_deref().unwrap_or_default();
+    let first = content.lines().map(str::trim).find(|line| !line.is_empty());
+    comment.change != CommentChange::Deleted
+        && first.is_some_and(|line| line.split_whitespace().eq(COMMAND))
+}
+
+/// A pull request as it is now.
+#[derive(Clone, Debug)]
+struct Now {
+    number: i64,
+    title: Option<String>,
+    status: String,
+    is_draft: bool,
+    is_fork: bool,
+    source_ref: Option<String>,
+    target_ref: String,
+    commit: Option<String>,
+    supports_iterations: Option<bool>,
+}
+
+impl App {
+    /// Decides on a pull request; `comment` is the one that asks for a run. `stacks` follow its repository.
+    pub(crate) async fn decide_pull_request(
+        &self,
+        case: &Case<'_>,
+        client: &AdoClient,
+        (pull_request, number): (&PullRequest, i64),
+        comment: Option<&Comment>,
+        (repository, stacks): (&Guid, &[Stack]),
+    ) -> Result<Vec<ForStack>, Hindrance> {
+        let Some(first) = stacks.first() else {
+            return Ok(Vec::new());
+        };
+        let place = Place {
+            project: first.project.id.as_str(),
+            repository: repository.as_str(),
+        };
+        let now = now(case, client, place, pull_request, number).await?;
+        if now.status != "active" {
+            let state = plain(&now.status);
+            let reason = CancelReason::PullRequestClosed;
+            return self
+                .cancel(
+                    case,
+                    repository,
+                    &now,
+                    stacks,
+                    reason,
+                    &format!("the pull request is {state}"),
+                )
+                .await;
+        }
+        let mut each = Vec::new();
+        let (into, elsewhere): (Vec<&Stack>, Vec<&Stack>) = stacks
+            .iter()
+            .partition(|stack| stack.branch.as_str() == now.target_ref);
+        if !elsewhere.is_empty() {
+            let others: Vec<Stack> = elsewhere.into_iter().cloned().collect();
+            let why = format!(
+                "the pull request goes into `{}`, which is not tracked",
+                plain(short(&now.target_ref))
+            );
+            let reason = CancelReason::PullRequestRetargeted;
+            each.extend(
+                self.cancel(case, repository, &now, &others, reason, &why)
+                    .await?,
+            );
+        }
+        let mut willing = Vec::new();
+        for stack in into {
+            let no = if now.is_fork && !stack.allow_forks {
+                "the pull request comes from a fork"
+            } else if now.is_draft && !stack.run_drafts {
+                "draft pull request"
+            } else {
+                willing.push(stack);
+                continue;
+            };
+            each.push(no_run(stack, no.to_owned()));
+        }
+        if willing.is_empty() {
+            return Ok(each);
+        }
+        let Some(commit) = commit(case, client, place, &now).await? else {
+            return Err(Hindrance::ForGood(
+                "Azure DevOps does not say which commit the pull request is at".to_owned(),
+            ));
+        };
+        let changed =
+            changed::by_pull_request(client, place, &now.target_ref, &commit, case.is_last_try)
+                .await?;
+        let mut wanted = Vec::new();
+        for stack in willing {
+            match changed.touch(stack) {
+                Touch::No(reason) => each.push(no_run(stack, reason)),
+                Touch::Yes(reason) => {
+                    let (identity, trigger) = identity(case, number, &commit, comment);
+                    let run = Run {
+                        ref_name: now.source_ref.clone(),
+                        reason: match trigger {
+                            Trigger::Comment => {
+                                format!("`{}` in a comment; {reason}", COMMAND.join(" "))
+                            }
+                            _ => reason,
+                        },
+                        pull_request: Some(now.of_run()),
+                        delivery: Some(case.id()),
+                        changed_paths: named(&changed),
+                        ..Run::new(
+                            stack,
+                            identity.as_identity(),
+                            kind(stack, true),
+                            trigger,
+                            &commit,
+                            case.now,
+                        )
+                    };
+                    wanted.push(Wanted {
+                        stack,
+                        run,
+                        in_order_of: None,
+                        proposes: comment.is_none().then_some(number),
+                    });
+                }
+            }
+        }
+        let (asked, made) = self.ask(wanted).await?;
+        let mut asked = asked;
+        if !made.is_empty() {
+            // The event that closed it may have been dispatched before these runs were there to be cancelled.
+            let after = self::now(case, client, place, pull_request, number).await?;
+            let because = match after {
+                after if after.status != "active" => Some(CancelReason::PullRequestClosed),
+                after if after.target_ref != now.target_ref => {
+                    Some(CancelReason::PullRequestRetargeted)
+                }
+                _ => None,
+            };
+            if let Some(because) = because {
+                self.take_back(&made, because, &mut asked, case.now).await?;
+            }
+            self.take_back_if_unlinked(case.integration, &made, &mut asked, case.now)
+                .await?;
+        }
+        each.extend(asked);
+        Ok(each)
+    }
+
+    /// Cancels the open runs of a pull request that these stacks have; the others of them it concerns for `why`.
+    async fn cancel(
+        &self,
+        case: &Case<'_>,
+        repository: &Guid,
+        now: &Now,
+        stacks: &[Stack],
+        because: CancelReason,
+        why: &str,
+    ) -> Result<Vec<ForStack>, Hindrance> {
+        let of = OpenOf::PullRequest(repository, now.number);
+        let open = self.store.open_runs(&case.integration.name, of).await?;
+        let mut each: Vec<ForStack> = Vec::new();
+        for run in open {
+            let is_ours = stacks.iter().any(|stack| stack.name == run.stack);
+            if !is_ours {
+                continue;
+            }
+            let canceled = self
+                .store
+                .cancel_run(&run.id, because, self.retention.runs, case.now)
+                .await?;
+            if let Some(canceled) = canceled {
+                each.push(ForStack {
+                    stack: canceled.stack,
+                    verdict: Verdict::Canceled,
+                    reason: why.to_owned(),
+                    run: Some(canceled.id),
+                });
+            }
+        }
+        for stack in stacks {
+            if !each.iter().any(|one| one.stack == stack.name) {
+                each.push(no_run(stack, why.to_owned()));
+            }
+        }
+        Ok(each)
+    }
+}
+
+/// The pull request as Azure DevOps has it; as the event has it, where it cannot be asked at the last try, or will not tell.
+async fn now(
+    case: &Case<'_>,
+    client: &AdoClient,
+    place: Place<'_>,
+    told: &PullRequest,
+    number: i64,
+) -> Result<Now, Hindrance> {
+    let asked = client
+        .pull_request(place.project, place.repository, number)
+        .await;
+    let current = match asked {
+        Ok(current) => Some(current),
+        Err(error) if error.is_about_the_token() => return Err(error.into()),
+        Err(error) if error.is_passing() && !case.is_last_try => return Err(error.into()),
+        Err(_stays) => None,
+    };
+    let (is_told_draft, is_told_fork) = (told.is_draft, told.fork.is_some());
+    let told = told.clone();
+    Ok(match current {
+        Some(current) => Now {
+            number,
+            title: current.title.or(told.title),
+            status: current
+                .status
+                .or(told.status)
+                .unwrap_or_else(|| "active".to_owned()),
+            is_draft: current.is_draft,
+            is_fork: current.is_fork || is_told_fork,
+            source_ref: current.source_ref.or(told.source_ref),
+            target_ref: current.target_ref.or(told.target_ref).unwrap_or_default(),
+            commit: current.source_commit.or(told.source_commit),
+            supports_iterations: current.supports_iterations.or(told.supports_iterations),
+        },
+        None => Now {
+            number,
+            title: told.title,
+            status: told.status.unwrap_or_else(|| "active".to_owned()),
+            is_draft: is_told_draft,
+            is_fork: is_told_fork,
+            source_ref: told.source_ref,
+            target_ref: told.target_ref.unwrap_or_default(),
+            commit: told.source_commit,
+            supports_iterations: told.supports_iterations,
+        },
+    })
+}
+
+/// The source commit. While a trial merge is under way none may be told (facts 4.3): the latest iteration has it then.
+async fn commit(
+    case: &Case<'_>,
+    client: &AdoClient,
+    place: Place<'_>,
+    now: &Now,
+) -> Result<Option<String>, Hindrance> {
+    if now.commit.is_some() || now.supports_iterations == Some(false) {
+        return Ok(now.commit.clone());
+    }
+    match client
+        .iterations(place.project, place.repository, now.number)
+        .await
+    {
+        Ok(iterations) => {
+            let latest = iterations.into_iter().max_by_key(|iteration| iteration.id);
+            Ok(latest.and_then(|iteration| iteration.source_commit))
+        }
+        Err(error) if error.is_about_the_token() || (error.is_passing() && !case.is_last_try) => {
+            Err(error.into())
+        }
+        Err(AdoError::NotFound(_)) => Ok(None),
+        Err(error) => Err(Hindrance::ForGood(plain(&error.to_string()))),
+    }
+}
+
+/// An identity that owns what it is made of.
+enum Owned {
+    PullRequest(i64, String),
+    Comment(i64, i64, i64),
+    Request(String),
+}
+
+impl Owned {
+    fn as_identity(&self) -> Identity<'_> {
+        match self {
+            Self::PullRequest(number, commit) => Identity::PullRequest {
+                number: *number,
+                commit,
+                attempt: 0,
+            },
+            Self::Comment(number, thread, comment) => Identity::Comment {
+                number: *number,
+                thread: *thread,
+                comment: *comment,
+            },
+            Self::Request(id) => Identity::Request(id),
+        }
+    }
+}
+
+/// What makes the run the same as another. A comment whose numbers are not told goes by its delivery.
+fn identity(
+    case: &Case<'_>,
+    number: i64,
+    commit: &str,
+    comment: Option<&Comment>,
+) -> (Owned, Trigger) {
+    match comment {
+        None => (
+            Owned::PullRequest(number, commit.to_owned()),
+            Trigger::PullRequest,
+        ),
+        Some(comment) => {
+            let owned = match (comment.thread, comment.id) {
+                (Some(thread), Some(id)) => Owned::Comment(number, thread, id),
+                _ => Owned::Request(case.id()),
+            };
+            (owned, Trigger::Comment)
+        }
+    }
+}
+
+impl Now {
+    fn of_run(&self) -> RunPullRequest {
+        RunPullRequest {
+            number: self.number,
+            title: self.title.as_deref().map(plain),
+            source_ref: self.source_ref.clone(),
+            target_ref: Some(self.target_ref.clone()),
+            is_fork: self.is_fork,
+            supports_iterations: self.supports_iterations,
+        }
+    }
+}
+
+fn no_run(stack: &Stack, reason: String) -> ForStack {
+    ForStack {
+        stack: stack.name.clone(),
+        verdict: Verdict::None,
+        reason,
+        run: None,
+    }
+}
+
+fn short(branch: &str) -> &str {
+    branch.strip_prefix("refs/heads/").unwrap_or(branch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_command_itself_asks_for_a_run() {
+        let comment = |content: &str, change| Comment {
+            content: Some(content.to_owned()),
+            change,
+            ..Comment::default()
+        };
+        for content in [
+            "/stackhook run",
+            "  /stackhook   run \r\nplease",
+            "\n\n/stackhook run",
+        ] {
+            assert!(asks(&comment(content, CommentChange::Made)), "{content:?}");
+        }
+        for content in [
+            "",
+            "/stackhook",
+            "/stackhook run prod",
+            "please /stackhook run",
+            "> /stackhook run",
+            "/Stackhook Run",
+            "x\n/stackhook run",
+        ] {
+            assert!(!asks(&comment(content, CommentChange::Made)), "{content:?}");
+        }
+        assert!(
+            asks(&comment("/stackhook run", CommentChange::Edited)),
+            "its id makes it run once"
+        );
+        assert!(!asks(&comment("/stackhook run", CommentChange::Deleted)));
+    }
+}
