@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     day,
+    support::fleet::{Fleet, FleetOptions},
     support::{Bed, azure_devops, new_name, parts, portal, problem, send},
 };
 
@@ -134,7 +135,8 @@ async fn a_hook_that_needs_a_user_name_to_send_its_password_may_have_any() -> Re
         let linked = bed.linked().await?;
         let portal = portal(&azure_devops)?;
         let keyboard = portal.repository("tidewater", "Named", "platform").await?;
-        let url = format!("{}/{}", bed.stack.description.webhook, linked.name);
+        let fleet = Fleet::start(&bed, FleetOptions::default()).await?;
+        let url = fleet.endpoint(linked.name.as_str());
         let mut form = json!({ "project": "Named", "url": url, "password": linked.password });
         if let Some(username) = username {
             form["username"] = json!(username);

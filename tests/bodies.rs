@@ -112,7 +112,7 @@ async fn p16_a_stored_body_that_cannot_be_read_is_told_and_hides_no_other() -> R
     for (row, stored) in rows.iter().zip(["CQEC", "AXicAAAA"]) {
         let id: DeliveryId = row["id"].as_str().context("no id")?.parse()?;
         let update = json!({
-            "TableName": bed.stack.description.tables["events"],
+            "TableName": bed.stack.description.scratch_tables["events"],
             "Key": { "pk": { "S": id.partition() }, "sk": { "S": id.sort() } },
             "UpdateExpression": "SET body = :body",
             "ExpressionAttributeValues": { ":body": { "B": stored } },

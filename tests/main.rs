@@ -13,6 +13,8 @@ mod crashes;
 mod day;
 mod delivery_log;
 mod detaching;
+mod dispatch;
+mod dispatch_faults;
 mod faults;
 mod journey;
 mod rotation;

@@ -176,6 +176,7 @@ class Stack:
             "admin": {"accessKeyId": ROOT_KEYS["AWS_ACCESS_KEY_ID"], "secretAccessKey": ROOT_KEYS["AWS_SECRET_ACCESS_KEY"]},
             "environment": ENVIRONMENT,
             "tables": outputs["tables"],
+            "scratchTables": self._scratch_tables(outputs["tables"], python),
             "secretPrefix": outputs["secret_prefix"],
             "logGroups": outputs["log_groups"],
             "directory": str(self.folder),
@@ -185,6 +186,17 @@ class Stack:
             json.dump(description, file, indent=2)
             file.write("\n")
         scratch.replace(self.json)
+
+    def _scratch_tables(self, tables: dict, python: Path) -> dict:
+        made = subprocess.run(
+            [str(python), str(Path(__file__).with_name("scratch_tables.py")), json.dumps(tables)],
+            env={"AWS_ENDPOINT_URL": self._address.read_text(), "AWS_DEFAULT_REGION": REGION, **ROOT_KEYS},
+            capture_output=True,
+            text=True,
+        )
+        if made.returncode:
+            raise Failure(f"The tables of the tests could not be made:\n{made.stderr.strip()}")
+        return json.loads(made.stdout)
 
     def _wait_for(self, name: str, log: Path, ready) -> None:
         deadline = time.monotonic() + 30

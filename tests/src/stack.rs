@@ -55,6 +55,8 @@ pub struct Description {
     pub admin: Keys,
     /// The names of the tables.
     pub tables: BTreeMap<String, String>,
+    /// The names of tables like those with nothing behind them, for functions that run in process.
+    pub scratch_tables: BTreeMap<String, String>,
     /// What the names of all secrets start with.
     pub secret_prefix: String,
     /// The log group of each function.

@@ -1,8 +1,9 @@
-//! What tests share: the functions in process on the stack's own tables and secrets, with names of their own, so that tests
+//! What tests share: the functions in process on tables of the tests' own and the stack's secrets, with names of their own, so that tests
 //! can run at the same time.
 
 pub(crate) mod answer;
 pub(crate) mod api_faults;
+pub(crate) mod dispatching;
 mod environment;
 pub(crate) mod fleet;
 mod function_url;
@@ -105,7 +106,7 @@ impl Bed {
     }
 
     pub(crate) fn tables(&self) -> Tables {
-        let table = |name: &str| self.stack.description.tables[name].clone();
+        let table = |name: &str| self.stack.description.scratch_tables[name].clone();
         Tables {
             integrations: table("integrations"),
             events: table("events"),
