@@ -1,7 +1,5 @@
 # What each means and what to do: README.md, Operating. The local AWS cannot hold them (its plan would never be empty).
 locals {
-  minute = 60
-
   # Lambda's own metrics, for each function. A throttled delivery is lost, a throttled person tries again.
   function_alarms = {
     errors = {
@@ -60,9 +58,69 @@ locals {
     }
   }
 
+  # Counted in the lines that dispatch writes: one for each delivery.
+  dispatch_alarms = {
+    parked = {
+      metric      = "Parked"
+      pattern     = "{ $.fields.message = \"dispatched\" && $.fields.outcome = \"parked\" }"
+      value       = "1"
+      description = "Deliveries were parked: they have made no runs, and are kept with the reason"
+    }
+  }
+
+  # What each is counted in.
+  log_alarms = merge(
+    { for name, alarm in local.delivery_alarms : name => merge(alarm, { log_group_name = module.webhook.log_group_name }) },
+    { for name, alarm in local.dispatch_alarms : name => merge(alarm, { log_group_name = module.triggered["dispatch"].log_group_name }) },
+  )
+
+  # SQS' own metrics. Who waits for nothing in vain looks into a dead-letter queue before its fourteen days are over.
+  queue_alarms = {
+    dispatch-dead-letter = {
+      queue       = aws_sqs_queue.dead_letter["dispatch"].name
+      metric      = "ApproximateNumberOfMessagesVisible"
+      threshold   = 0
+      description = "What dispatch was to do later has failed five times"
+    }
+    report-dead-letter = {
+      queue       = aws_sqs_queue.dead_letter["report"].name
+      metric      = "ApproximateNumberOfMessagesVisible"
+      threshold   = 0
+      description = "Azure DevOps was not told of some changes of runs"
+    }
+    announce-failure = {
+      queue       = aws_sqs_queue.announce_failure.name
+      metric      = "ApproximateNumberOfMessagesVisible"
+      threshold   = 0
+      description = "Some changes of runs, or what was understood of some deliveries, are not on the bus"
+    }
+    # What is put off waits for a quarter of an hour at the most, and then is sent anew.
+    dispatch-waiting = {
+      queue       = aws_sqs_queue.dispatch.name
+      metric      = "ApproximateAgeOfOldestMessage"
+      threshold   = 30 * local.minute
+      description = "What dispatch is to do later has been waiting for more than half an hour"
+    }
+  }
+
+  # How far behind their streams functions are. A stream forgets after 24 h.
+  stream_alarms = {
+    announce-behind = {
+      function_name = module.triggered["announce"].name
+      description   = "Changes of runs reach the bus more than a minute late"
+    }
+    dispatch-behind = {
+      function_name = module.triggered["dispatch"].name
+      description   = "Deliveries are dispatched more than a minute late"
+    }
+  }
+
   metric_namespace = "Stackhook/${var.environment}"
 
-  function_names = merge({ webhook = module.webhook.name }, { for name, function in module.function : name => function.name })
+  function_names = merge(
+    { webhook = module.webhook.name },
+    { for name, function in merge(module.function, module.triggered) : name => function.name },
+  )
 
   function_alarm_matrix = local.is_local ? {} : merge([
     for function, function_name in local.function_names : {
@@ -91,10 +149,10 @@ resource "aws_cloudwatch_metric_alarm" "function" {
 }
 
 resource "aws_cloudwatch_log_metric_filter" "delivery" {
-  for_each = local.is_local ? {} : local.delivery_alarms
+  for_each = local.is_local ? {} : local.log_alarms
 
   name           = "${local.name}-${each.key}"
-  log_group_name = module.webhook.log_group_name
+  log_group_name = each.value.log_group_name
   pattern        = each.value.pattern
 
   metric_transformation {
@@ -109,9 +167,9 @@ resource "aws_cloudwatch_metric_alarm" "delivery" {
   for_each = aws_cloudwatch_log_metric_filter.delivery
 
   alarm_name          = each.value.name
-  alarm_description   = "${local.delivery_alarms[each.key].description}. infra/README.md, Operating."
+  alarm_description   = "${local.log_alarms[each.key].description}. infra/README.md, Operating."
   namespace           = local.metric_namespace
-  metric_name         = local.delivery_alarms[each.key].metric
+  metric_name         = local.log_alarms[each.key].metric
   statistic           = "Sum"
   period              = 5 * local.minute
   evaluation_periods  = 1
@@ -120,4 +178,42 @@ resource "aws_cloudwatch_metric_alarm" "delivery" {
   treat_missing_data  = "notBreaching"
   alarm_actions       = var.alarm_topic_arns
   ok_actions          = var.alarm_topic_arns
+}
+
+resource "aws_cloudwatch_metric_alarm" "queue" {
+  for_each = local.is_local ? {} : local.queue_alarms
+
+  alarm_name          = "${local.name}-${each.key}"
+  alarm_description   = "${each.value.description}. infra/README.md, Operating."
+  namespace           = "AWS/SQS"
+  metric_name         = each.value.metric
+  dimensions          = { QueueName = each.value.queue }
+  statistic           = "Maximum"
+  period              = 5 * local.minute
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = each.value.threshold
+  # SQS stops telling of a queue that nobody has used for hours: it is empty.
+  treat_missing_data = "notBreaching"
+  alarm_actions      = var.alarm_topic_arns
+  ok_actions         = var.alarm_topic_arns
+}
+
+resource "aws_cloudwatch_metric_alarm" "stream" {
+  for_each = local.is_local ? {} : local.stream_alarms
+
+  alarm_name          = "${local.name}-${each.key}"
+  alarm_description   = "${each.value.description}. infra/README.md, Operating."
+  namespace           = "AWS/Lambda"
+  metric_name         = "IteratorAge"
+  dimensions          = { FunctionName = each.value.function_name }
+  statistic           = "Maximum"
+  period              = 5 * local.minute
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  # Milliseconds.
+  threshold          = 1000 * local.minute
+  treat_missing_data = "notBreaching"
+  alarm_actions      = var.alarm_topic_arns
+  ok_actions         = var.alarm_topic_arns
 }

@@ -29,6 +29,7 @@ locals {
         SECRET_RECOVERY_DAYS = var.secret_recovery_days
         AZURE_DEVOPS_URL     = var.azure_devops_url
         LOOKUP_REST_SECONDS  = local.lookup_rest_seconds
+        DISPATCH_QUEUE_URL   = local.queue_urls.dispatch
       }
     }
 
@@ -57,12 +58,13 @@ locals {
         SECRET_PREFIX        = local.secret_prefix
         SECRET_RECOVERY_DAYS = var.secret_recovery_days
         AZURE_DEVOPS_URL     = var.azure_devops_url
+        RUN_RETENTION_DAYS   = var.run_retention_days
       }
     }
 
-    # Some calls to Secrets Manager and DynamoDB, one for each stack among them, repeated where they are throttled.
+    # Some calls to Secrets Manager and DynamoDB, one for each stack and open run among them, repeated where they are throttled.
     unlink = {
-      description = "Unlinks an integration: preview, removal, its stacks detached, the tombstone"
+      description = "Unlinks an integration: preview, removal, its stacks detached, its runs cancelled, the tombstone"
       memory      = 256
       timeout     = 60
       policy      = data.aws_iam_policy_document.unlink.json
@@ -71,12 +73,76 @@ locals {
         STACKS_TABLE         = aws_dynamodb_table.stacks.name
         SECRET_PREFIX        = local.secret_prefix
         SECRET_RECOVERY_DAYS = var.secret_recovery_days
+        RUN_RETENTION_DAYS   = var.run_retention_days
+      }
+    }
+
+    # A few reads, or a write under a condition.
+    runs = {
+      description = "Runs: list, show, and the executor's reports"
+      memory      = 256
+      timeout     = 30
+      policy      = data.aws_iam_policy_document.runs.json
+      environment = {
+        STACKS_TABLE       = aws_dynamodb_table.stacks.name
+        RUN_RETENTION_DAYS = var.run_retention_days
+      }
+    }
+
+    # A batch of deliveries, of which each may wait for Azure DevOps' answer, up to 40 s, and is put off if there is none. It
+    # unpacks their bodies and decides for hundreds of stacks; with more memory comes the CPU for that.
+    dispatch = {
+      description = "What each delivery means for each stack, and the runs that follow"
+      memory      = 512
+      timeout     = local.reader_timeouts.dispatch
+      policy      = data.aws_iam_policy_document.dispatch.json
+      environment = {
+        INTEGRATIONS_TABLE   = aws_dynamodb_table.integrations.name
+        EVENTS_TABLE         = aws_dynamodb_table.events.name
+        STACKS_TABLE         = aws_dynamodb_table.stacks.name
+        EVENT_RETENTION_DAYS = var.event_retention_days
+        RUN_RETENTION_DAYS   = var.run_retention_days
+        SECRET_PREFIX        = local.secret_prefix
+        AZURE_DEVOPS_URL     = var.azure_devops_url
+        DISPATCH_QUEUE_URL   = local.queue_urls.dispatch
+      }
+    }
+
+    # A hundred changes are ten calls of EventBridge, some of them repeated for the entries that were refused.
+    announce = {
+      description = "Puts changes of runs, and what was understood of deliveries, on the bus"
+      memory      = 256
+      timeout     = 60
+      policy      = data.aws_iam_policy_document.announce.json
+      environment = {
+        EVENT_BUS_NAME = aws_cloudwatch_event_bus.this.name
+      }
+    }
+
+    # A status is two or three calls of Azure DevOps, each of which may take 40 s.
+    report = {
+      description = "Commit and pull request statuses in Azure DevOps"
+      memory      = 256
+      timeout     = local.reader_timeouts.report
+      policy      = data.aws_iam_policy_document.report.json
+      environment = {
+        INTEGRATIONS_TABLE           = aws_dynamodb_table.integrations.name
+        STACKS_TABLE                 = aws_dynamodb_table.stacks.name
+        RUN_RETENTION_DAYS           = var.run_retention_days
+        SECRET_PREFIX                = local.secret_prefix
+        AZURE_DEVOPS_URL             = var.azure_devops_url
+        REPORT_QUEUE_URL             = local.queue_urls.report
+        REPORT_DEAD_LETTER_QUEUE_URL = local.queue_urls["report-dead-letter"]
       }
     }
   }
 
-  # Who is told the webhook's address. Apart from the table above, because the webhook is made from that one.
+  # What streams and queues call (triggers.tf), and nobody by a URL.
+  triggered = ["announce", "dispatch", "report"]
+
+  # Who is told another's address. Apart from the table above, because those others are made from that one.
   knows_webhook_url = ["setup"]
+  knows_runs_url    = ["announce"]
 }
 
 # Apart from the others, because some of them are told its address.
@@ -111,6 +177,27 @@ module "function" {
   environment = merge(
     each.value.environment,
     contains(local.knows_webhook_url, each.key) ? { WEBHOOK_URL = local.webhook_url } : {},
+  )
+  policy             = each.value.policy
+  log_level          = var.log_level
+  log_retention_days = var.log_retention_days
+}
+
+# Apart from those with a URL, because one of them is told the address of one of those.
+module "triggered" {
+  source   = "./modules/function"
+  for_each = { for name in local.triggered : name => local.functions[name] }
+
+  account_id   = local.account_id
+  name         = "${local.name}-${each.key}"
+  description  = each.value.description
+  package      = "${var.package_dir}/${each.key}.zip"
+  architecture = var.architecture
+  memory       = each.value.memory
+  timeout      = each.value.timeout
+  environment = merge(
+    each.value.environment,
+    contains(local.knows_runs_url, each.key) ? { RUNS_URL = local.runs_url } : {},
   )
   policy             = each.value.policy
   log_level          = var.log_level

@@ -1,5 +1,5 @@
 output "urls" {
-  description = "Base URL of each function. The webhook's is public; the others want a signature for service lambda (operator_policy_arn)."
+  description = "Base URL of each function that has one. The webhook's is public; the others want a signature for service lambda (operator_policy_arn)."
   value = merge(
     { webhook = trimsuffix(aws_lambda_function_url.webhook.function_url, "/") },
     { for name, url in aws_lambda_function_url.signed : name => trimsuffix(url.function_url, "/") },
@@ -16,7 +16,31 @@ output "url_ids" {
 
 output "operator_policy_arn" {
   description = "Managed policy for those who call the signed URLs."
-  value       = aws_iam_policy.operator.arn
+  value       = aws_iam_policy.caller["operator"].arn
+}
+
+output "executor_policy_arn" {
+  description = "Managed policy for what executes runs: it calls the URL of runs, and no other."
+  value       = aws_iam_policy.caller["executor"].arn
+}
+
+output "event_bus" {
+  description = "Name and ARN of the bus that runs are announced on."
+  value = {
+    name = aws_cloudwatch_event_bus.this.name
+    arn  = aws_cloudwatch_event_bus.this.arn
+  }
+}
+
+output "queues" {
+  description = "URLs of the queues, for looking into them."
+  value = {
+    dispatch             = aws_sqs_queue.dispatch.url
+    dispatch_dead_letter = aws_sqs_queue.dead_letter["dispatch"].url
+    report               = aws_sqs_queue.report.url
+    report_dead_letter   = aws_sqs_queue.dead_letter["report"].url
+    announce_failure     = aws_sqs_queue.announce_failure.url
+  }
 }
 
 output "tables" {
@@ -32,7 +56,7 @@ output "log_groups" {
   description = "Name of each function's log group."
   value = merge(
     { webhook = module.webhook.log_group_name },
-    { for name, function in module.function : name => function.log_group_name },
+    { for name, function in merge(module.function, module.triggered) : name => function.log_group_name },
   )
 }
 

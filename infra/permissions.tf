@@ -39,12 +39,25 @@ data "aws_iam_policy_document" "setup" {
     ]
     resources = [local.secret_arns]
   }
+
+  # A token that is replaced lets go on what was parked for want of it.
+  statement {
+    sid       = "LetParkedDeliveriesGoOn"
+    actions   = ["sqs:SendMessage"]
+    resources = [local.queue_arns.dispatch]
+  }
 }
 
 data "aws_iam_policy_document" "deliveries" {
   statement {
     sid       = "ReadDeliveries"
     actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"]
+    resources = [local.table_arns.events]
+  }
+
+  statement {
+    sid       = "AskForRedeliveries"
+    actions   = ["dynamodb:PutItem"]
     resources = [local.table_arns.events]
   }
 
@@ -56,6 +69,7 @@ data "aws_iam_policy_document" "deliveries" {
 }
 
 data "aws_iam_policy_document" "stacks" {
+  # Also authorises a transaction that consists of puts: runs that are asked for by hand.
   statement {
     sid       = "KeepStacks"
     actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
@@ -102,8 +116,180 @@ data "aws_iam_policy_document" "unlink" {
   }
 
   statement {
+    sid       = "ListOpenRuns"
+    actions   = ["dynamodb:Query"]
+    resources = [local.open_index_arn]
+  }
+
+  statement {
+    sid       = "CancelRuns"
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+    resources = [local.table_arns.stacks]
+  }
+
+  statement {
     sid       = "RemoveSecrets"
     actions   = ["secretsmanager:DeleteSecret"]
     resources = [local.secret_arns]
+  }
+}
+
+data "aws_iam_policy_document" "runs" {
+  # Of the table with stacks in it, runs alone. A set's operator, since the key is one; every read and write has it. The local AWS
+  # does not know the key, and lets this pass.
+  statement {
+    sid       = "ReadRunsAndReportOnThem"
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+    resources = [local.table_arns.stacks]
+
+    condition {
+      test     = "ForAllValues:StringLike"
+      variable = "dynamodb:LeadingKeys"
+      values   = ["run#*"]
+    }
+  }
+
+  # Nothing but runs is in these.
+  statement {
+    sid       = "ListRuns"
+    actions   = ["dynamodb:Query"]
+    resources = [local.runs_index_arn, local.timeline_index_arn]
+  }
+}
+
+data "aws_iam_policy_document" "dispatch" {
+  source_policy_documents = [
+    data.aws_iam_policy_document.stream_reader["dispatch"].json,
+    data.aws_iam_policy_document.queue_reader["dispatch"].json,
+  ]
+
+  statement {
+    sid       = "ReadDeliveries"
+    actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"]
+    resources = [local.table_arns.events]
+  }
+
+  statement {
+    sid       = "ListParkedDeliveries"
+    actions   = ["dynamodb:Query"]
+    resources = [local.attention_index_arn]
+  }
+
+  statement {
+    sid       = "KeepOutcomes"
+    actions   = ["dynamodb:PutItem"]
+    resources = [local.table_arns.events]
+  }
+
+  # Also authorises a transaction that consists of puts and updates.
+  statement {
+    sid       = "KeepRuns"
+    actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    resources = [local.table_arns.stacks]
+  }
+
+  statement {
+    sid       = "ListFollowersAndOpenRuns"
+    actions   = ["dynamodb:Query"]
+    resources = [local.followers_index_arn, local.open_index_arn]
+  }
+
+  statement {
+    sid       = "ReadIntegrations"
+    actions   = ["dynamodb:GetItem"]
+    resources = [local.table_arns.integrations]
+  }
+
+  statement {
+    sid       = "ListIntegrations"
+    actions   = ["dynamodb:Query"]
+    resources = [local.directory_index_arn]
+  }
+
+  statement {
+    sid       = "ReadCredentials"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [local.credential_arns]
+  }
+
+  # Its mapping sends there, too, what failed for good, with the function's role.
+  statement {
+    sid       = "PutOff"
+    actions   = ["sqs:SendMessage"]
+    resources = [local.queue_arns.dispatch]
+  }
+}
+
+data "aws_iam_policy_document" "announce" {
+  source_policy_documents = [data.aws_iam_policy_document.stream_reader["announce"].json]
+
+  # A set's operator, since a call has many sources; each entry has one. The local AWS does not know the key, and lets this pass.
+  statement {
+    sid       = "Announce"
+    actions   = ["events:PutEvents"]
+    resources = [local.event_bus_arn]
+
+    condition {
+      test     = "ForAllValues:StringEquals"
+      variable = "events:source"
+      values   = [local.event_source]
+    }
+  }
+
+  # Its mappings do, with the function's role.
+  statement {
+    sid       = "GiveUp"
+    actions   = ["sqs:SendMessage"]
+    resources = [local.queue_arns["announce-failure"]]
+  }
+}
+
+data "aws_iam_policy_document" "report" {
+  source_policy_documents = [data.aws_iam_policy_document.queue_reader["report"].json]
+
+  statement {
+    sid       = "ReadRunsAndKeepWhatWasReported"
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+    resources = [local.table_arns.stacks]
+  }
+
+  statement {
+    sid       = "ReadIntegrations"
+    actions   = ["dynamodb:GetItem"]
+    resources = [local.table_arns.integrations]
+  }
+
+  statement {
+    sid       = "ReadCredentials"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [local.credential_arns]
+  }
+
+  statement {
+    sid       = "GiveUp"
+    actions   = ["sqs:SendMessage"]
+    resources = [local.queue_arns["report-dead-letter"]]
+  }
+}
+
+# Mappings work with the role of the function that they call.
+data "aws_iam_policy_document" "stream_reader" {
+  for_each = { dispatch = ["events"], announce = ["events", "stacks"] }
+
+  statement {
+    sid       = "ReadStreams"
+    actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
+    resources = [for table in each.value : local.stream_arns[table]]
+  }
+}
+
+data "aws_iam_policy_document" "queue_reader" {
+  for_each = toset(["dispatch", "report"])
+
+  # ChangeMessageVisibility is the function's own: a message that is to come again says when.
+  statement {
+    sid       = "TakeFromItsQueue"
+    actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
+    resources = [local.queue_arns[each.key]]
   }
 }

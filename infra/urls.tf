@@ -39,7 +39,7 @@ resource "aws_cloudformation_stack" "webhook_invocation" {
   depends_on = [aws_lambda_permission.webhook_url]
 }
 
-# AWS_IAM: who may call is a matter of the account's own policies (operator.tf).
+# AWS_IAM: who may call is a matter of the account's own policies (callers.tf).
 resource "aws_lambda_function_url" "signed" {
   for_each = local.signed_functions
 

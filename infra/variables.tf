@@ -78,6 +78,18 @@ variable "event_retention_days" {
   }
 }
 
+variable "run_retention_days" {
+  description = "How long a run is kept, from its request."
+  type        = number
+  default     = 365
+
+  # A run that is forgotten can be asked for by the same event again, and pushes and pull requests come late.
+  validation {
+    condition     = var.run_retention_days >= 30 && var.run_retention_days <= 3650 && floor(var.run_retention_days) == var.run_retention_days
+    error_message = "run_retention_days must be a whole number from 30 to 3650."
+  }
+}
+
 variable "secret_recovery_days" {
   description = "How long the secrets of an unlinked integration can be restored; 0 deletes them at once."
   type        = number

@@ -45,8 +45,11 @@ run "roles" {
         KeepIntegrations = "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
         ListIntegrations = "dynamodb:Query"
         KeepSecrets      = "secretsmanager:CreateSecret secretsmanager:DeleteSecret secretsmanager:GetSecretValue secretsmanager:PutSecretValue secretsmanager:RestoreSecret"
+
+        LetParkedDeliveriesGoOn = "sqs:SendMessage"
       }
       deliveries = {
+        AskForRedeliveries                    = "dynamodb:PutItem"
         ReadDeliveries                        = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query"
         ListIntegrationsAndWhatWantsAttention = "dynamodb:Query"
       }
@@ -60,7 +63,38 @@ run "roles" {
         EndIntegrations           = "dynamodb:GetItem dynamodb:UpdateItem"
         ListStacksOfAnIntegration = "dynamodb:Query"
         DetachStacks              = "dynamodb:UpdateItem"
+        ListOpenRuns              = "dynamodb:Query"
+        CancelRuns                = "dynamodb:GetItem dynamodb:PutItem"
         RemoveSecrets             = "secretsmanager:DeleteSecret"
+      }
+      runs = {
+        ReadRunsAndReportOnThem = "dynamodb:GetItem dynamodb:PutItem"
+        ListRuns                = "dynamodb:Query"
+      }
+      dispatch = {
+        ReadStreams              = "dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator dynamodb:ListStreams"
+        TakeFromItsQueue         = "sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage"
+        ReadDeliveries           = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query"
+        ListParkedDeliveries     = "dynamodb:Query"
+        KeepOutcomes             = "dynamodb:PutItem"
+        KeepRuns                 = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
+        ListFollowersAndOpenRuns = "dynamodb:Query"
+        ReadIntegrations         = "dynamodb:GetItem"
+        ListIntegrations         = "dynamodb:Query"
+        ReadCredentials          = "secretsmanager:GetSecretValue"
+        PutOff                   = "sqs:SendMessage"
+      }
+      announce = {
+        ReadStreams = "dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator dynamodb:ListStreams"
+        Announce    = "events:PutEvents"
+        GiveUp      = "sqs:SendMessage"
+      }
+      report = {
+        TakeFromItsQueue               = "sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage"
+        ReadRunsAndKeepWhatWasReported = "dynamodb:GetItem dynamodb:PutItem"
+        ReadIntegrations               = "dynamodb:GetItem"
+        ReadCredentials                = "secretsmanager:GetSecretValue"
+        GiveUp                         = "sqs:SendMessage"
       }
     }
     error_message = "A function may do something else than what is listed here."
@@ -76,11 +110,21 @@ run "roles" {
         "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks",
         "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/directory",
         "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/followers",
+        "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/open",
+        "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/runs",
+        "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/timeline",
+        "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events/stream/*",
+        "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/stream/*",
+        "arn:aws:events:eu-west-1:123456789012:event-bus/stackhook-prod",
+        "arn:aws:sqs:eu-west-1:123456789012:stackhook-prod-dispatch",
+        "arn:aws:sqs:eu-west-1:123456789012:stackhook-prod-report",
+        "arn:aws:sqs:eu-west-1:123456789012:stackhook-prod-report-dead-letter",
+        "arn:aws:sqs:eu-west-1:123456789012:stackhook-prod-announce-failure",
         "arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*",
         "arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*/personal-access-token-??????",
       ], resource)
     ]]]))
-    error_message = "A function may touch something else than this deployment's tables and secrets."
+    error_message = "A function may touch something else than this deployment's tables, streams, queues, bus and secrets."
   }
 
   assert {
@@ -97,14 +141,101 @@ run "roles" {
   }
 }
 
-run "stacks" {
+run "credentials" {
   command = plan
 
   assert {
-    condition = [
-      for statement in jsondecode(local.functions.stacks.policy).Statement : statement.Resource if statement.Sid == "ReadCredentials"
-    ] == ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*/personal-access-token-??????"]
-    error_message = "Whoever keeps stacks reads tokens, and no webhook password."
+    condition = alltrue([for name in ["stacks", "dispatch", "report"] : [
+      for statement in jsondecode(local.functions[name].policy).Statement : statement.Resource if statement.Sid == "ReadCredentials"
+    ] == ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*/personal-access-token-??????"]])
+    error_message = "Whoever calls Azure DevOps for a stack or a run reads tokens, and no webhook password."
+  }
+
+  assert {
+    condition     = alltrue([for name in ["runs", "announce"] : !strcontains(local.functions[name].policy, "secretsmanager")])
+    error_message = "What an executor can reach, and what puts things on the bus, can read no secret."
+  }
+}
+
+# Of what works in the background, and of what an executor reaches: each statement on what, and under which condition.
+run "resources" {
+  command = plan
+
+  assert {
+    condition = { for statement in jsondecode(local.functions.dispatch.policy).Statement : statement.Sid => join(" ", sort(flatten([statement.Resource]))) } == {
+      ReadStreams              = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events/stream/*"
+      TakeFromItsQueue         = "arn:aws:sqs:eu-west-1:123456789012:stackhook-prod-dispatch"
+      ReadDeliveries           = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events"
+      ListParkedDeliveries     = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events/index/attention"
+      KeepOutcomes             = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events"
+      KeepRuns                 = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks"
+      ListFollowersAndOpenRuns = join(" ", [for index in ["followers", "open"] : "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/${index}"])
+      ReadIntegrations         = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations"
+      ListIntegrations         = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations/index/directory"
+      ReadCredentials          = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*/personal-access-token-??????"
+      PutOff                   = "arn:aws:sqs:eu-west-1:123456789012:stackhook-prod-dispatch"
+    }
+    error_message = "dispatch may do something elsewhere than is listed here."
+  }
+
+  assert {
+    condition = { for statement in jsondecode(local.functions.announce.policy).Statement : statement.Sid => join(" ", sort(flatten([statement.Resource]))) } == {
+      ReadStreams = join(" ", [for table in ["events", "stacks"] : "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-${table}/stream/*"])
+      Announce    = "arn:aws:events:eu-west-1:123456789012:event-bus/stackhook-prod"
+      GiveUp      = "arn:aws:sqs:eu-west-1:123456789012:stackhook-prod-announce-failure"
+    }
+    error_message = "announce may do something elsewhere than is listed here."
+  }
+
+  assert {
+    condition = { for statement in jsondecode(local.functions.report.policy).Statement : statement.Sid => join(" ", sort(flatten([statement.Resource]))) } == {
+      TakeFromItsQueue               = "arn:aws:sqs:eu-west-1:123456789012:stackhook-prod-report"
+      ReadRunsAndKeepWhatWasReported = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks"
+      ReadIntegrations               = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations"
+      ReadCredentials                = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*/personal-access-token-??????"
+      GiveUp                         = "arn:aws:sqs:eu-west-1:123456789012:stackhook-prod-report-dead-letter"
+    }
+    error_message = "report may do something elsewhere than is listed here."
+  }
+
+  assert {
+    condition = { for statement in jsondecode(local.functions.runs.policy).Statement : statement.Sid => join(" ", sort(flatten([statement.Resource]))) } == {
+      ReadRunsAndReportOnThem = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks"
+      ListRuns                = join(" ", [for index in ["runs", "timeline"] : "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/${index}"])
+      } && [for statement in jsondecode(local.functions.runs.policy).Statement : statement.Condition if statement.Sid == "ReadRunsAndReportOnThem"] == [
+      { "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = "run#*" } }
+    ]
+    error_message = "The one function that an executor reaches may touch runs, and nothing else that lies in their table."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(local.functions.announce.policy).Statement : statement.Condition if statement.Sid == "Announce"] == [
+      { "ForAllValues:StringEquals" = { "events:source" = "stackhook" } }
+    ]
+    error_message = "announce speaks for nobody else."
+  }
+}
+
+run "queues" {
+  command = plan
+
+  assert {
+    condition = { for name, policy in { report = aws_sqs_queue.report.policy, dead-letter = aws_sqs_queue.dead_letter["report"].policy } : name => jsondecode(policy).Statement } == {
+      for name, queue in { report = "report", dead-letter = "report-dead-letter" } : name => [{
+        Sid       = "TakeWhatTheRuleSends"
+        Effect    = "Allow"
+        Action    = "sqs:SendMessage"
+        Resource  = "arn:aws:sqs:eu-west-1:123456789012:stackhook-prod-${queue}"
+        Principal = { Service = "events.amazonaws.com" }
+        Condition = { ArnEquals = { "aws:SourceArn" = "arn:aws:events:eu-west-1:123456789012:rule/stackhook-prod/stackhook-prod-report" } }
+      }]
+    }
+    error_message = "Of all that EventBridge does for anybody, only our rule may send to report's queues."
+  }
+
+  assert {
+    condition     = local.queue_urls.dispatch == "https://sqs.eu-west-1.amazonaws.com/123456789012/stackhook-prod-dispatch"
+    error_message = "Functions are told queue URLs as SQS gives them."
   }
 }
 
@@ -136,21 +267,22 @@ run "webhook_url" {
   }
 }
 
-run "operator" {
+run "callers" {
   command = plan
 
   assert {
-    condition = { for statement in jsondecode(aws_iam_policy.operator.policy).Statement : statement.Action => statement.Condition } == {
+    condition = alltrue([for policy in aws_iam_policy.caller : { for statement in jsondecode(policy.policy).Statement : statement.Action => statement.Condition } == {
       "lambda:InvokeFunctionUrl" = { StringEquals = { "lambda:FunctionUrlAuthType" = "AWS_IAM" } }
       "lambda:InvokeFunction"    = { Bool = { "lambda:InvokedViaFunctionUrl" = "true" } }
-    }
-    error_message = "An operator needs both actions, through URLs that want a signature, and no others."
+    }])
+    error_message = "A caller needs both actions, through URLs that want a signature, and no others."
   }
 
   assert {
-    condition = alltrue([for statement in jsondecode(aws_iam_policy.operator.policy).Statement :
-      toset(statement.Resource) == toset([for name in ["deliveries", "setup", "stacks", "unlink"] : "arn:aws:lambda:eu-west-1:123456789012:function:stackhook-prod-${name}"])
-    ])
-    error_message = "An operator calls the signed functions, and no others."
+    condition = { for name, policy in aws_iam_policy.caller : name => toset(flatten([for statement in jsondecode(policy.policy).Statement : statement.Resource])) } == {
+      operator = toset([for name in ["deliveries", "runs", "setup", "stacks", "unlink"] : "arn:aws:lambda:eu-west-1:123456789012:function:stackhook-prod-${name}"])
+      executor = toset(["arn:aws:lambda:eu-west-1:123456789012:function:stackhook-prod-runs"])
+    }
+    error_message = "An operator calls the signed functions, an executor calls runs, and neither any other."
   }
 }

@@ -25,6 +25,12 @@ mock_provider "aws" {
   mock_resource "aws_cloudwatch_log_group" {
     defaults = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/example" }
   }
+  mock_resource "aws_dynamodb_table" {
+    defaults = { stream_arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/example/stream/2026-01-01T00:00:00.000" }
+  }
+  mock_resource "aws_sqs_queue" {
+    defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:example", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/example" }
+  }
 }
 
 variables {
@@ -45,23 +51,31 @@ run "tables" {
   }
 
   assert {
-    condition = alltrue([for table in [aws_dynamodb_table.events, aws_dynamodb_table.integrations] :
+    condition = alltrue([for table in [aws_dynamodb_table.events, aws_dynamodb_table.integrations, aws_dynamodb_table.stacks] :
       table.ttl[0].enabled && table.ttl[0].attribute_name == "expires"
     ])
-    error_message = "A table in which something ends forgets what has expired."
+    error_message = "Every table forgets what has expired."
   }
 
   assert {
     condition = { for index in aws_dynamodb_table.stacks.global_secondary_index : index.name => "${index.hash_key} ${index.range_key}" } == {
       directory = "directory pk"
       followers = "linked follows"
-    }
-    error_message = "Stacks are listed by name, and found by what they follow."
+      open      = "open concerns"
+      runs      = "run_of requested"
+      timeline  = "month requested"
+    } && alltrue([for index in aws_dynamodb_table.stacks.global_secondary_index : index.projection_type == "ALL"])
+    error_message = "Stacks are listed by name, and found by what they follow; runs by stack, by time, and by what they are about as long as they are open."
   }
 
   assert {
     condition     = aws_dynamodb_table.events.stream_enabled && aws_dynamodb_table.events.stream_view_type == "NEW_IMAGE"
     error_message = "What becomes of a delivery follows from the stream of its table."
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.stacks.stream_enabled && aws_dynamodb_table.stacks.stream_view_type == "NEW_AND_OLD_IMAGES"
+    error_message = "What is told of a run follows from the stream of its table, with what it was before."
   }
 
   assert {
@@ -83,7 +97,10 @@ run "functions" {
 
   assert {
     condition = alltrue(flatten([for name, function in local.functions : [for variable in keys(function.environment) :
-      contains(["INTEGRATIONS_TABLE", "EVENTS_TABLE", "STACKS_TABLE", "EVENT_RETENTION_DAYS", "SECRET_PREFIX", "SECRET_RECOVERY_DAYS", "AZURE_DEVOPS_URL", "INTEGRATION_CACHE_SECONDS", "LOOKUP_REST_SECONDS"], variable)
+      contains([
+        "INTEGRATIONS_TABLE", "EVENTS_TABLE", "STACKS_TABLE", "EVENT_RETENTION_DAYS", "RUN_RETENTION_DAYS", "SECRET_PREFIX", "SECRET_RECOVERY_DAYS",
+        "AZURE_DEVOPS_URL", "INTEGRATION_CACHE_SECONDS", "LOOKUP_REST_SECONDS", "DISPATCH_QUEUE_URL", "REPORT_QUEUE_URL", "REPORT_DEAD_LETTER_QUEUE_URL", "EVENT_BUS_NAME",
+      ], variable)
     ]]))
     error_message = "An environment has names and numbers, never a secret; a new variable is to be listed here."
   }
@@ -94,6 +111,120 @@ run "functions" {
   }
 }
 
+run "triggers" {
+  assert {
+    condition = alltrue([for mapping in concat([aws_lambda_event_source_mapping.deliveries], values(aws_lambda_event_source_mapping.announced), values(aws_lambda_event_source_mapping.queue)) :
+      mapping.function_response_types == toset(["ReportBatchItemFailures"]) && mapping.batch_size > 0
+    ])
+    error_message = "Every function that is triggered says which records failed."
+  }
+
+  assert {
+    condition = alltrue([for mapping in concat([aws_lambda_event_source_mapping.deliveries], values(aws_lambda_event_source_mapping.announced)) :
+      mapping.starting_position == "TRIM_HORIZON"
+      && mapping.bisect_batch_on_function_error
+      && mapping.parallelization_factor == 10
+      && mapping.maximum_batching_window_in_seconds == 0
+    ])
+    error_message = "No record of a stream is missed, waits for others, or holds up more than its lane."
+  }
+
+  # Both bounds, on each: without the first a poisonous record holds up its lane until the second, and takes what is behind it along.
+  assert {
+    condition = (
+      aws_lambda_event_source_mapping.deliveries.maximum_retry_attempts == 5
+      && aws_lambda_event_source_mapping.deliveries.maximum_record_age_in_seconds == 3600
+      && alltrue([for mapping in aws_lambda_event_source_mapping.announced : mapping.maximum_retry_attempts == 100 && mapping.maximum_record_age_in_seconds == 12 * 3600])
+    )
+    error_message = "A record is given up after so many tries, in time for it to be read from the stream's 24 hours."
+  }
+
+  assert {
+    condition = (
+      one(one(aws_lambda_event_source_mapping.deliveries.destination_config).on_failure).destination_arn == aws_sqs_queue.dispatch.arn
+      && alltrue([for mapping in aws_lambda_event_source_mapping.announced : one(one(mapping.destination_config).on_failure).destination_arn == aws_sqs_queue.announce_failure.arn])
+    )
+    error_message = "What is given up lies in a queue."
+  }
+
+  assert {
+    condition = toset([for filter in one(aws_lambda_event_source_mapping.deliveries.filter_criteria).filter : filter.pattern]) == toset([
+      "{\"dynamodb\":{\"NewImage\":{\"kind\":{\"S\":[\"event\"]}}},\"eventName\":[\"INSERT\"]}",
+      "{\"dynamodb\":{\"NewImage\":{\"redelivery\":{\"N\":[{\"exists\":true}]}}},\"eventName\":[\"INSERT\"]}",
+    ])
+    error_message = "dispatch is called for deliveries and redeliveries alone, so never for what it writes itself."
+  }
+
+  assert {
+    condition = { for name, mapping in aws_lambda_event_source_mapping.announced : name => one(one(mapping.filter_criteria).filter).pattern } == {
+      outcomes = "{\"dynamodb\":{\"NewImage\":{\"outcome\":{\"S\":[{\"exists\":true}]}}},\"eventName\":[\"INSERT\",\"MODIFY\"]}"
+      runs     = "{\"dynamodb\":{\"Keys\":{\"sk\":{\"S\":[\"run\"]}}},\"eventName\":[\"INSERT\",\"MODIFY\"]}"
+    }
+    error_message = "announce is called for outcomes and for runs, and not when they expire."
+  }
+
+  assert {
+    condition     = alltrue([for mapping in aws_lambda_event_source_mapping.queue : mapping.batch_size == 1 && one(mapping.scaling_config).maximum_concurrency == 10])
+    error_message = "A message is held up by no other, and Azure DevOps is not run over."
+  }
+
+  assert {
+    condition     = local.runs_url == "https://example.lambda-url.eu-west-1.on.aws" && local.knows_runs_url == ["announce"]
+    error_message = "announce tells executors where to report to."
+  }
+}
+
+run "queues" {
+  command = plan
+
+  assert {
+    condition = alltrue([for queue in concat([aws_sqs_queue.dispatch, aws_sqs_queue.report, aws_sqs_queue.announce_failure], values(aws_sqs_queue.dead_letter)) :
+      queue.message_retention_seconds == 14 * 24 * 3600 && queue.sqs_managed_sse_enabled
+    ])
+    error_message = "Every queue is encrypted and keeps what it has as long as SQS can."
+  }
+
+  assert {
+    condition = alltrue([for name, queue in { dispatch = aws_sqs_queue.dispatch, report = aws_sqs_queue.report } :
+      queue.visibility_timeout_seconds == 6 * local.functions[name].timeout
+    ])
+    error_message = "A message that is being worked on is not received by another."
+  }
+}
+
+run "redrive" {
+  assert {
+    condition = { for name, queue in { dispatch = aws_sqs_queue.dispatch, report = aws_sqs_queue.report } : name => jsondecode(queue.redrive_policy) } == {
+      dispatch = { deadLetterTargetArn = aws_sqs_queue.dead_letter["dispatch"].arn, maxReceiveCount = 5 }
+      report   = { deadLetterTargetArn = aws_sqs_queue.dead_letter["report"].arn, maxReceiveCount = 100 }
+    }
+    error_message = "What is received too often lies in a queue of its own."
+  }
+}
+
+run "bus" {
+  assert {
+    condition     = aws_cloudwatch_event_bus.this.name == "stackhook-prod" && output.event_bus.name == "stackhook-prod"
+    error_message = "The bus has the deployment's name."
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.report.event_pattern) == {
+      source      = ["stackhook"]
+      detail-type = ["Run Requested", "Run State Changed"]
+    } && aws_cloudwatch_event_rule.report.event_bus_name == "stackhook-prod"
+    error_message = "report hears of runs alone, and from our bus."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_event_target.report.arn == aws_sqs_queue.report.arn
+      && one(aws_cloudwatch_event_target.report.dead_letter_config).arn == aws_sqs_queue.dead_letter["report"].arn
+    )
+    error_message = "What the rule sends goes to report's queue, or lies in its dead-letter queue."
+  }
+}
+
 run "urls" {
   assert {
     condition     = aws_lambda_function_url.webhook.authorization_type == "NONE"
@@ -101,7 +232,7 @@ run "urls" {
   }
 
   assert {
-    condition     = toset(keys(aws_lambda_function_url.signed)) == toset(["deliveries", "setup", "stacks", "unlink"]) && alltrue([for url in aws_lambda_function_url.signed : url.authorization_type == "AWS_IAM"])
+    condition     = toset(keys(aws_lambda_function_url.signed)) == toset(["deliveries", "runs", "setup", "stacks", "unlink"]) && alltrue([for url in aws_lambda_function_url.signed : url.authorization_type == "AWS_IAM"])
     error_message = "Every URL but the webhook's wants a signature."
   }
 
@@ -116,8 +247,8 @@ run "urls" {
   }
 
   assert {
-    condition     = output.urls.webhook == local.webhook_url && toset(keys(output.urls)) == toset(keys(local.functions))
-    error_message = "Every function's URL is an output."
+    condition     = output.urls.webhook == local.webhook_url && setunion(keys(output.urls), ["announce", "dispatch", "report"]) == toset(keys(local.functions))
+    error_message = "Every function's URL is an output; three have none."
   }
 }
 
@@ -132,8 +263,33 @@ run "alarms" {
   }
 
   assert {
-    condition     = toset(keys(aws_cloudwatch_metric_alarm.delivery)) == toset(["unavailable", "refused", "quarantined", "oversize", "beside", "withheld", "failures"])
+    condition     = toset(keys(aws_cloudwatch_metric_alarm.delivery)) == toset(["unavailable", "refused", "quarantined", "oversize", "beside", "withheld", "failures", "parked"])
     error_message = "Each outcome that a person should know of has an alarm."
+  }
+
+  assert {
+    condition = alltrue([for key, filter in aws_cloudwatch_log_metric_filter.delivery :
+      filter.log_group_name == "/aws/lambda/stackhook-prod-${key == "parked" ? "dispatch" : "webhook"}"
+    ])
+    error_message = "A line is counted where it is written."
+  }
+
+  assert {
+    condition = { for key, alarm in aws_cloudwatch_metric_alarm.queue : key => "${alarm.dimensions.QueueName} ${alarm.metric_name} > ${alarm.threshold}" } == {
+      dispatch-dead-letter = "stackhook-prod-dispatch-dead-letter ApproximateNumberOfMessagesVisible > 0"
+      report-dead-letter   = "stackhook-prod-report-dead-letter ApproximateNumberOfMessagesVisible > 0"
+      announce-failure     = "stackhook-prod-announce-failure ApproximateNumberOfMessagesVisible > 0"
+      dispatch-waiting     = "stackhook-prod-dispatch ApproximateAgeOfOldestMessage > 1800"
+    }
+    error_message = "Whatever lies where nobody takes it, and whatever waits too long, has an alarm."
+  }
+
+  assert {
+    condition = { for key, alarm in aws_cloudwatch_metric_alarm.stream : key => "${alarm.dimensions.FunctionName} ${alarm.metric_name} > ${alarm.threshold}" } == {
+      dispatch-behind = "stackhook-prod-dispatch IteratorAge > 60000"
+      announce-behind = "stackhook-prod-announce IteratorAge > 60000"
+    }
+    error_message = "A stream that is read more than a minute late has an alarm."
   }
 
   assert {
@@ -145,7 +301,9 @@ run "alarms" {
   }
 
   assert {
-    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.function), values(aws_cloudwatch_metric_alarm.delivery)) : alarm.alarm_actions == toset(var.alarm_topic_arns)])
+    condition = alltrue([for alarm in concat(
+      values(aws_cloudwatch_metric_alarm.function), values(aws_cloudwatch_metric_alarm.delivery), values(aws_cloudwatch_metric_alarm.queue), values(aws_cloudwatch_metric_alarm.stream),
+    ) : alarm.alarm_actions == toset(var.alarm_topic_arns) && alarm.ok_actions == toset(var.alarm_topic_arns)])
     error_message = "Every alarm tells the topics."
   }
 }
@@ -158,13 +316,20 @@ run "on_the_local_aws" {
   }
 
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.function) + length(aws_cloudwatch_metric_alarm.delivery) + length(aws_cloudwatch_log_metric_filter.delivery) == 0
+    condition = 0 == sum([for alarms in [
+      aws_cloudwatch_metric_alarm.function, aws_cloudwatch_metric_alarm.delivery, aws_cloudwatch_metric_alarm.queue, aws_cloudwatch_metric_alarm.stream, aws_cloudwatch_log_metric_filter.delivery,
+    ] : length(alarms)])
     error_message = "The local AWS cannot hold alarms."
   }
 
   assert {
     condition     = local.webhook_url == "http://127.0.0.1:4566/_aws/lambda-url/example"
     error_message = "Locally the webhook answers at a path."
+  }
+
+  assert {
+    condition     = local.runs_url == "http://127.0.0.1:4566/_aws/lambda-url/example" && local.queue_urls.report == "http://127.0.0.1:4566/123456789012/stackhook-prod-report"
+    error_message = "Locally runs answers at a path, too, and queues have the local AWS's address."
   }
 
   assert {

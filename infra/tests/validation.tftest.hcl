@@ -85,6 +85,24 @@ run "event_retention_days_in_halves" {
   expect_failures = [var.event_retention_days]
 }
 
+run "run_retention_days" {
+  command = plan
+  variables { run_retention_days = 29 }
+  expect_failures = [var.run_retention_days]
+}
+
+run "run_retention_days_beyond_ten_years" {
+  command = plan
+  variables { run_retention_days = 3651 }
+  expect_failures = [var.run_retention_days]
+}
+
+run "run_retention_days_in_halves" {
+  command = plan
+  variables { run_retention_days = 30.5 }
+  expect_failures = [var.run_retention_days]
+}
+
 run "secret_recovery_days" {
   command = plan
   variables { secret_recovery_days = 3 }

@@ -1,0 +1,126 @@
+# What calls the functions that have no URL. Where a batch fails in part, they say which records (ReportBatchItemFailures).
+locals {
+  item_failures = ["ReportBatchItemFailures"]
+}
+
+# Deliveries → dispatch: each once, and again when somebody asks for it. What dispatch writes beside them passes neither filter.
+# The table's other reader is announce below; DynamoDB allows two.
+resource "aws_lambda_event_source_mapping" "deliveries" {
+  function_name           = module.triggered["dispatch"].arn
+  event_source_arn        = aws_dynamodb_table.events.stream_arn
+  function_response_types = local.item_failures
+
+  # From the oldest record that there is: LATEST could miss what comes while the mapping is made.
+  starting_position = "TRIM_HORIZON"
+
+  # Few, so that a batch ends within the function's time when Azure DevOps is slow, and none waits for another to fill it up.
+  batch_size                         = 10
+  maximum_batching_window_in_seconds = 0
+
+  # The most that there is. Records of one partition of the table (an integration's, in eight) stay in order in one of so many
+  # lanes a shard; a batch that takes long, or fails, holds up its own lane.
+  parallelization_factor = 10
+
+  # A crash or a time-out does not say which record it was. Halving finds it, and those halves are no retries.
+  bisect_batch_on_function_error = true
+
+  # What can be waited for is put off by dispatch itself and is no failure here. So what fails is not worth holding up a lane for
+  # long (each try may take the function's whole time), and goes on by itself in the queue.
+  maximum_retry_attempts = 5
+
+  # After a stop of the stream, what is older goes by the queue, too. A message there names records and does not have them: this
+  # leaves 23 of the stream's 24 hours to read them.
+  maximum_record_age_in_seconds = local.hour
+
+  filter_criteria {
+    filter {
+      pattern = jsonencode({ eventName = ["INSERT"], dynamodb = { NewImage = { kind = { S = ["event"] } } } })
+    }
+    filter {
+      pattern = jsonencode({ eventName = ["INSERT"], dynamodb = { NewImage = { redelivery = { N = [{ exists = true }] } } } })
+    }
+  }
+
+  destination_config {
+    on_failure {
+      destination_arn = aws_sqs_queue.dispatch.arn
+    }
+  }
+}
+
+locals {
+  # Streams → announce.
+  announced = {
+    # What became of deliveries. MODIFY: one that was parked, and went on.
+    outcomes = {
+      stream_arn = aws_dynamodb_table.events.stream_arn
+      pattern    = { eventName = ["INSERT", "MODIFY"], dynamodb = { NewImage = { outcome = { S = [{ exists = true }] } } } }
+    }
+
+    # Runs. Not REMOVE, which is their expiry; and neither stacks nor what was reported.
+    runs = {
+      stream_arn = aws_dynamodb_table.stacks.stream_arn
+      pattern    = { eventName = ["INSERT", "MODIFY"], dynamodb = { Keys = { sk = { S = ["run"] } } } }
+    }
+  }
+}
+
+resource "aws_lambda_event_source_mapping" "announced" {
+  for_each = local.announced
+
+  function_name           = module.triggered["announce"].arn
+  event_source_arn        = each.value.stream_arn
+  function_response_types = local.item_failures
+  starting_position       = "TRIM_HORIZON"
+
+  # A push on which two hundred stacks wait is told in two batches, each of ten calls.
+  batch_size                         = 100
+  maximum_batching_window_in_seconds = 0
+
+  # The changes of one run stay in order, whatever the number of lanes; a record that cannot be told holds up a tenth of a shard.
+  parallelization_factor         = 10
+  bisect_batch_on_function_error = true
+
+  # Nothing takes up by itself what is given up here, so EventBridge is waited for as long as that helps: at least some hours, as
+  # far as Lambda's own pauses between tries go. The age is no shorter, so that what stands behind such a record is not given up
+  # with it; and half of the stream's day is left for a person to read what was.
+  maximum_retry_attempts        = 100
+  maximum_record_age_in_seconds = 12 * local.hour
+
+  filter_criteria {
+    filter {
+      pattern = jsonencode(each.value.pattern)
+    }
+  }
+
+  destination_config {
+    on_failure {
+      destination_arn = aws_sqs_queue.announce_failure.arn
+    }
+  }
+}
+
+locals {
+  # Queue → function. One message at a time, because each may take as long as Azure DevOps does, and a time-out would count as a
+  # receive of all that were in its batch. ReportBatchItemFailures all the same: a message that is to come again is no error.
+  queues_read = {
+    dispatch = aws_sqs_queue.dispatch.arn
+    report   = aws_sqs_queue.report.arn
+  }
+}
+
+resource "aws_lambda_event_source_mapping" "queue" {
+  for_each = local.queues_read
+
+  function_name                      = module.triggered[each.key].arn
+  event_source_arn                   = each.value
+  function_response_types            = local.item_failures
+  batch_size                         = 1
+  maximum_batching_window_in_seconds = 0
+
+  # What waits here often waits because Azure DevOps limits us: more at once would only be refused. Reserved concurrency would
+  # throttle, and each throttled message would have been received in vain.
+  scaling_config {
+    maximum_concurrency = 10
+  }
+}
