@@ -5,10 +5,11 @@ use std::{convert::Infallible, future::Future};
 use aws_config::{BehaviorVersion, SdkConfig};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use lambda_http::{
-    Adapter, Body, Error, LambdaEvent, Request, Response, Service, request::LambdaRequest,
+    Adapter, Body, Context, Error, LambdaEvent, Request, Response, Service, request::LambdaRequest,
     service_fn,
 };
 use percent_encoding::{AsciiSet, CONTROLS};
+use serde::{Serialize, de::DeserializeOwned};
 use tracing::{Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     filter::Targets, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
@@ -18,15 +19,20 @@ use crate::config;
 
 /// Our own crates. Others log warnings at the most: what an HTTP client or an SDK tells at a finer level can have headers in
 /// it, and those have secrets.
-const OURS: [&str; 10] = [
+const OURS: [&str; 15] = [
     "setup",
     "webhook",
     "deliveries",
     "stacks",
+    "dispatch",
+    "announce",
+    "runs",
+    "report",
     "unlink",
     "ado",
     "connection",
     "edge",
+    "queues",
     "secrets",
     "store",
 ];
@@ -109,6 +115,26 @@ where
         adapter.clone().call(event)
     });
     lambda_runtime::run(tidied).await
+}
+
+/// Runs the handler of a function without HTTP: an event comes in by its type, what it answers is said to whoever called.
+///
+/// An error, as a panic, is an answer too: whoever called sends the same event again, as far as it does that.
+///
+/// # Errors
+///
+/// Only when the Lambda runtime itself cannot go on.
+pub async fn serve_events<H, F, E, R>(handler: H) -> Result<(), Error>
+where
+    H: Fn(E, Context) -> F,
+    F: Future<Output = Result<R, Error>>,
+    E: DeserializeOwned,
+    R: Serialize,
+{
+    lambda_runtime::run(service_fn(|event: LambdaEvent<E>| {
+        handler(event.payload, event.context)
+    }))
+    .await
 }
 
 /// Makes of an event what `lambda_http` 1.3.2 can turn into a request. It puts the raw query string into a URI as it is, and
