@@ -3,6 +3,7 @@
 
 mod ado_changes;
 mod alarms;
+mod announce;
 mod answers;
 mod assumptions;
 mod bodies;
@@ -15,8 +16,10 @@ mod delivery_log;
 mod detaching;
 mod faults;
 mod journey;
+mod report;
 mod rotation;
 mod samples;
+mod schemas;
 mod secrecy;
 mod setup;
 mod stacks;
