@@ -3,6 +3,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod api_faults;
+pub(crate) mod aws_stub;
 mod environment;
 pub(crate) mod fleet;
 mod function_url;
