@@ -3,6 +3,7 @@
 
 mod ado_changes;
 mod alarms;
+mod announce;
 mod answers;
 mod assumptions;
 mod bodies;
@@ -17,8 +18,10 @@ mod dispatch;
 mod dispatch_faults;
 mod faults;
 mod journey;
+mod report;
 mod rotation;
 mod samples;
+mod schemas;
 mod secrecy;
 mod setup;
 mod stacks;

@@ -4,11 +4,13 @@
 pub(crate) mod answer;
 pub(crate) mod api_faults;
 pub(crate) mod dispatching;
+pub(crate) mod aws_stub;
 mod environment;
 pub(crate) mod fleet;
 mod function_url;
 pub(crate) mod program;
 mod runtime_api;
+pub(crate) mod schemas;
 pub(crate) mod tap;
 
 use std::{
@@ -407,8 +409,7 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
         request = request.header(*name, *value);
     }
     let request = request.body(body).expect("a request of known parts");
-    let query: lambda_http::aws_lambda_events::query_map::QueryMap =
-        query.parse().expect("never fails");
+    let query: aws_lambda_events::query_map::QueryMap = query.parse().expect("never fails");
     request
         .with_raw_http_path(path)
         .with_query_string_parameters(query)

@@ -7,4 +7,4 @@ pub mod problem;
 mod runtime;
 
 pub use problem::{Problem, ProblemKind};
-pub use runtime::{aws, init_logs, log_to, serve, serve_events, serve_until};
+pub use runtime::{aws, init_logs, log_to, serve, serve_events, serve_until, time_left};

@@ -1,6 +1,10 @@
 //! A function's life: its log, its AWS configuration, and the loop of the Lambda runtime around its handler.
 
-use std::{convert::Infallible, future::Future};
+use std::{
+    convert::Infallible,
+    future::Future,
+    time::{Duration, SystemTime},
+};
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -135,6 +139,13 @@ where
         handler(event.payload, event.context)
     }))
     .await
+}
+
+/// How long an invocation may still take until the platform ends it.
+#[must_use]
+pub fn time_left(context: &Context) -> Duration {
+    let left = context.deadline().duration_since(SystemTime::now());
+    left.unwrap_or_default()
 }
 
 /// Makes of an event what `lambda_http` 1.3.2 can turn into a request. It puts the raw query string into a URI as it is, and
