@@ -96,7 +96,7 @@ resource "aws_dynamodb_table" "integrations" {
   }
 }
 
-# Stacks and modules. They stay until somebody deletes them, so nothing in here expires.
+# Stacks and modules, which stay until somebody deletes them, and their runs, which expire.
 resource "aws_dynamodb_table" "stacks" {
   name                        = "${local.name}-stacks"
   billing_mode                = "PAY_PER_REQUEST"
@@ -104,32 +104,22 @@ resource "aws_dynamodb_table" "stacks" {
   range_key                   = "sk"
   deletion_protection_enabled = var.deletion_protection
 
-  attribute {
-    name = "pk"
-    type = "S"
+  # A change of a run is told with what it was before.
+  stream_enabled   = true
+  stream_view_type = "NEW_AND_OLD_IMAGES"
+
+  dynamic "attribute" {
+    for_each = ["pk", "sk", "directory", "linked", "follows", "run_of", "month", "requested", "open", "concerns"]
+
+    content {
+      name = attribute.value
+      type = "S"
+    }
   }
 
-  attribute {
-    name = "sk"
-    type = "S"
-  }
+  # All indexes are sparse, and whole: what is found in one is shown, or decided on, without a further read.
 
-  attribute {
-    name = "directory"
-    type = "S"
-  }
-
-  attribute {
-    name = "linked"
-    type = "S"
-  }
-
-  attribute {
-    name = "follows"
-    type = "S"
-  }
-
-  # Sparse: what is to be listed carries the attribute. A list shows all that is kept of a stack.
+  # What is to be listed carries the attribute.
   global_secondary_index {
     name            = "directory"
     hash_key        = "directory"
@@ -137,13 +127,42 @@ resource "aws_dynamodb_table" "stacks" {
     projection_type = "ALL"
   }
 
-  # Sparse: a stack that is linked carries its integration's name; beside it the repository's id, and its own name. Whole, so
-  # that what follows a repository is read in one query.
+  # A stack that is linked carries its integration's name; beside it the repository's id, and its own name. So what follows a
+  # repository is read in one query.
   global_secondary_index {
     name            = "followers"
     hash_key        = "linked"
     range_key       = "follows"
     projection_type = "ALL"
+  }
+
+  # The runs of one stack, by their time.
+  global_secondary_index {
+    name            = "runs"
+    hash_key        = "run_of"
+    range_key       = "requested"
+    projection_type = "ALL"
+  }
+
+  # All runs of a month, by their time.
+  global_secondary_index {
+    name            = "timeline"
+    hash_key        = "month"
+    range_key       = "requested"
+    projection_type = "ALL"
+  }
+
+  # A run carries its integration's name until it ends; beside it the repository and the pull request that it is about.
+  global_secondary_index {
+    name            = "open"
+    hash_key        = "open"
+    range_key       = "concerns"
+    projection_type = "ALL"
+  }
+
+  ttl {
+    attribute_name = "expires"
+    enabled        = true
   }
 
   point_in_time_recovery {
