@@ -270,6 +270,8 @@ pub enum CancelReason {
     PullRequestRetargeted,
     /// Its integration was unlinked.
     Unlinked,
+    /// Its stack was deleted.
+    StackDeleted,
     /// Its executor says so.
     Executor,
 }
@@ -288,6 +290,7 @@ impl CancelReason {
             Self::PullRequestClosed => "the pull request was closed",
             Self::PullRequestRetargeted => "the pull request goes into another branch now",
             Self::Unlinked => "the integration was unlinked",
+            Self::StackDeleted => "its stack was deleted",
             Self::Executor => "the executor canceled it",
         }
     }
