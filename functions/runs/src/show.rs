@@ -11,9 +11,6 @@ use store::Report;
 
 use crate::{App, parsed};
 
-/// The times of a run.
-const TIMES: [&str; 4] = ["requestedAt", "startedAt", "endedAt", "updatedAt"];
-
 /// `GET /runs/{id}`: with what Azure DevOps shows of it, as far as anything was reported there.
 pub(crate) async fn one(app: &App, id: &str) -> Answer {
     let id = parsed(id)?;
@@ -28,7 +25,7 @@ pub(crate) async fn one(app: &App, id: &str) -> Answer {
 
 /// A run in JSON.
 pub(crate) fn shown(run: &Run) -> Value {
-    with_moments(run, &TIMES)
+    with_moments(run, &Run::TIMES)
 }
 
 fn report_shown(report: &Report) -> Value {

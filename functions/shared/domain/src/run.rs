@@ -420,6 +420,9 @@ pub struct Run {
 }
 
 impl Run {
+    /// What its times are called where it is JSON.
+    pub const TIMES: [&str; 4] = ["requestedAt", "startedAt", "endedAt", "updatedAt"];
+
     /// A run of a stack that is asked for now, without what only some have.
     #[must_use]
     pub fn new(
