@@ -139,7 +139,7 @@ fn reference(id: &str, name: String) -> Result<Reference, Problem> {
 }
 
 /// A refusal of Azure DevOps, at the field that it is about: what was asked for, or the integration, whose token it is.
-fn refused(error: AdoError, field: &'static str, absent: &str) -> Problem {
+pub(crate) fn refused(error: AdoError, field: &'static str, absent: &str) -> Problem {
     match error {
         AdoError::NotFound(_) => Problem::field(field, &absent),
         AdoError::Denied(_) => connection::problems::of_azure_devops(error).at(field),

@@ -1,4 +1,4 @@
-//! Stacks and modules: created, listed, shown, changed, deleted.
+//! Stacks and modules: created, listed, shown, changed, deleted; and run by hand.
 //!
 //! What one follows is looked at in Azure DevOps when it is saved, with its integration's token; ids are kept, and names as they
 //! are then.
@@ -8,12 +8,14 @@
 //! | `POST /stacks` | `create.rs` |
 //! | `GET /stacks`, `GET /stacks/{name}`, `DELETE /stacks/{name}` | `show.rs` |
 //! | `PATCH /stacks/{name}` | `change.rs` |
+//! | `POST /stacks/{name}/runs` | `run.rs` |
 
 mod change;
 mod create;
 mod fields;
 mod follow;
 mod problems;
+mod run;
 mod save;
 mod show;
 
@@ -24,7 +26,7 @@ use edge::{
     http::{Answer, no_such_method, no_such_path},
 };
 use http::Method;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, Response};
 use secrets::Secrets;
 use store::{Store, Tables};
@@ -36,6 +38,7 @@ pub struct App {
     secrets: Secrets,
     ado: Ado,
     azure_devops_url: String,
+    run_retention: SignedDuration,
 }
 
 impl App {
@@ -61,17 +64,25 @@ impl App {
             secrets,
             Ado::new()?,
             url,
+            config::required("RUN_RETENTION_DAYS")?,
         ))
     }
 
-    /// The function on its parts; Azure DevOps is called at `azure_devops_url`.
+    /// The function on its parts; Azure DevOps is called at `azure_devops_url`, and runs are kept for `run_retention_days`.
     #[must_use]
-    pub fn new(store: Store, secrets: Secrets, ado: Ado, azure_devops_url: String) -> Self {
+    pub fn new(
+        store: Store,
+        secrets: Secrets,
+        ado: Ado,
+        azure_devops_url: String,
+        run_retention_days: i64,
+    ) -> Self {
         Self {
             store,
             secrets,
             ado,
             azure_devops_url,
+            run_retention: SignedDuration::from_hours(run_retention_days * 24),
         }
     }
 
@@ -88,8 +99,10 @@ impl App {
             (["stacks"], &Method::POST) => create::create(self, request, now).await,
             (["stacks", name], &Method::GET) => show::one(self, name).await,
             (["stacks", name], &Method::PATCH) => change::change(self, request, name, now).await,
-            (["stacks", name], &Method::DELETE) => show::delete(self, name).await,
+            (["stacks", name], &Method::DELETE) => show::delete(self, name, now).await,
+            (["stacks", name, "runs"], &Method::POST) => run::run(self, request, name, now).await,
             (["stacks"], _) => Err(no_such_method("GET, POST")),
+            (["stacks", _, "runs"], _) => Err(no_such_method("POST")),
             (["stacks", _], _) => Err(no_such_method("GET, PATCH, DELETE")),
             _ => Err(no_such_path()),
         }

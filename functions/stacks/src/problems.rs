@@ -24,3 +24,11 @@ pub(crate) fn changed_since() -> Problem {
     )
     .at("updatedAt")
 }
+
+/// It follows nothing, so there is nothing to run on.
+pub(crate) fn detached() -> Problem {
+    Problem::new(
+        ProblemKind::StackDetached,
+        "this stack is detached, since its integration was unlinked: attach it first, by PATCH with the name of the integration that it is to follow its repository by",
+    )
+}

@@ -1,16 +1,21 @@
 //! Stacks as they are shown; and deleted.
 
-use domain::{IntegrationName, Stack, StackName};
+use domain::{IntegrationName, Run, Stack, StackName, run::CancelReason};
 use edge::Problem;
 use edge::http::{Answer, moment};
+use futures::{StreamExt, TryStreamExt, future, stream};
 use http::StatusCode;
+use jiff::Timestamp;
 use lambda_http::Request;
 use serde_json::{Value, json};
+use store::{RunCursor, RunFilter};
 
-use crate::App;
+use crate::{App, problems};
 
-/// How many stacks are read at once.
+/// How many stacks or runs are read at once.
 const READ_AT_ONCE: i32 = 200;
+/// How many runs are cancelled at once.
+const AT_A_TIME: usize = 8;
 
 /// `GET /stacks?integration=`. A detached stack is listed with the integration that it followed its repository by.
 pub(crate) async fn list(app: &App, request: &Request) -> Answer {
@@ -56,14 +61,59 @@ pub(crate) async fn one(app: &App, name: &str) -> Answer {
     Ok((StatusCode::OK, shown(&stack)))
 }
 
-/// `DELETE /stacks/{name}`; answers with what it was.
-pub(crate) async fn delete(app: &App, name: &str) -> Answer {
-    let stack = app.stack(name).await?;
-    app.store
-        .delete_stack(&stack.name)
-        .await
-        .map_err(Problem::ours)?;
-    Ok((StatusCode::OK, shown(&stack)))
+/// `DELETE /stacks/{name}`; answers with what it was, and how many runs were cancelled.
+///
+/// A call that finds it gone cancels what an earlier one has missed, which was cut off.
+pub(crate) async fn delete(app: &App, name: &str, now: Timestamp) -> Answer {
+    let name: StackName = name.parse().map_err(|_slug| problems::no_such_stack())?;
+    let found = app.store.stack(&name).await.map_err(Problem::ours)?;
+    let Some(stack) = found else {
+        // What was asked for since is another stack's, which has got the name a moment ago.
+        cancel_runs(app, &name, Some(now), now).await?;
+        return Err(problems::no_such_stack());
+    };
+    app.store.delete_stack(&name).await.map_err(Problem::ours)?;
+    let mut body = shown(&stack);
+    body["runsCanceled"] = json!(cancel_runs(app, &name, None, now).await?);
+    Ok((StatusCode::OK, body))
+}
+
+/// Cancels the open runs of a stack that is gone, those alone that were asked for `before`; gives how many those were.
+async fn cancel_runs(
+    app: &App,
+    stack: &StackName,
+    before: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<usize, Problem> {
+    let filter = RunFilter {
+        stack: Some(stack.clone()),
+        state: None,
+    };
+    let is_meant =
+        |run: &Run| run.state.is_open() && before.is_none_or(|before| run.requested_at < before);
+    let (mut canceled, mut after): (usize, Option<RunCursor>) = (0, None);
+    loop {
+        let page = app
+            .store
+            .runs(&filter, after.as_ref(), READ_AT_ONCE, now)
+            .await;
+        let page = page.map_err(Problem::ours)?;
+        let ended = stream::iter(page.runs.into_iter().filter(is_meant))
+            .map(async |run| {
+                let because = CancelReason::StackDeleted;
+                app.store
+                    .cancel_run(&run.id, because, app.run_retention, now)
+                    .await
+            })
+            .buffer_unordered(AT_A_TIME)
+            .try_filter(|ended| future::ready(ended.is_some()));
+        let ended = ended.try_collect::<Vec<_>>().await;
+        canceled += ended.map_err(Problem::ours)?.len();
+        after = page.next;
+        if after.is_none() {
+            return Ok(canceled);
+        }
+    }
 }
 
 /// A stack in JSON. A detached one keeps saying what it followed.

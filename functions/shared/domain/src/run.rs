@@ -270,6 +270,8 @@ pub enum CancelReason {
     PullRequestRetargeted,
     /// Its integration was unlinked.
     Unlinked,
+    /// Its stack was deleted.
+    StackDeleted,
     /// Its executor says so.
     Executor,
 }
@@ -288,6 +290,7 @@ impl CancelReason {
             Self::PullRequestClosed => "the pull request was closed",
             Self::PullRequestRetargeted => "the pull request goes into another branch now",
             Self::Unlinked => "the integration was unlinked",
+            Self::StackDeleted => "its stack was deleted",
             Self::Executor => "the executor canceled it",
         }
     }
@@ -417,6 +420,9 @@ pub struct Run {
 }
 
 impl Run {
+    /// What its times are called where it is JSON.
+    pub const TIMES: [&str; 4] = ["requestedAt", "startedAt", "endedAt", "updatedAt"];
+
     /// A run of a stack that is asked for now, without what only some have.
     #[must_use]
     pub fn new(

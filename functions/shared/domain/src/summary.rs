@@ -303,6 +303,12 @@ fn capitalised(text: &str) -> String {
 /// at `MOST_CHARACTERS`.
 #[must_use]
 pub fn plain(text: &str) -> String {
+    plain_within(text, MOST_CHARACTERS)
+}
+
+/// The same, cut at `most` characters.
+#[must_use]
+pub fn plain_within(text: &str, most: usize) -> String {
     let mut line = String::new();
     let mut shown = 0;
     for word in text
@@ -314,7 +320,7 @@ pub fn plain(text: &str) -> String {
             shown += 1;
         }
         for character in word.chars() {
-            if shown >= MOST_CHARACTERS {
+            if shown >= most {
                 line.push('…');
                 return line;
             }

@@ -209,6 +209,20 @@ pub fn moment(moment: Timestamp) -> String {
     format!("{moment:.6}")
 }
 
+/// JSON of something of the domain, with the times of these names shown as [`moment`] shows them.
+#[must_use]
+pub fn with_moments(of: &impl Serialize, names: &[&str]) -> Value {
+    let mut body = serde_json::to_value(of).unwrap_or_default();
+    for name in names {
+        let shown = body.get(name).and_then(Value::as_str);
+        let shown = shown.and_then(|text| text.parse().ok()).map(moment);
+        if let (Some(shown), Some(value)) = (shown, body.get_mut(name)) {
+            *value = Value::String(shown);
+        }
+    }
+    body
+}
+
 /// A JSON answer with the headers that every answer has.
 #[must_use]
 pub fn json<T: Serialize>(status: StatusCode, body: &T) -> Response<Body> {
@@ -387,6 +401,15 @@ mod tests {
             let problem = page_state::<u8>(&forged).unwrap_err();
             assert_eq!(problem.kind(), ProblemKind::InvalidPageToken);
         }
+    }
+
+    #[test]
+    fn the_times_that_are_named_are_shown_alike_and_nothing_else_is_touched() {
+        let of = serde_json::json!({ "at": "2026-11-23T15:00:00Z", "note": "2026-11-23T15:00:00Z", "word": "soon" });
+        let shown = with_moments(&of, &["at", "word", "absent"]);
+        assert_eq!(shown["at"], "2026-11-23T15:00:00.000000Z");
+        assert_eq!((&shown["note"], &shown["word"]), (&of["note"], &of["word"]));
+        assert_eq!(shown.as_object().map(serde_json::Map::len), Some(3));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub enum ProblemKind {
     InvalidField,
     /// A page token that we did not make.
     InvalidPageToken,
-    /// No such integration, stack, delivery or path.
+    /// No such integration, stack, run, delivery or path.
     NotFound,
     /// The path exists, the method does not.
     MethodNotAllowed,
@@ -30,6 +30,10 @@ pub enum ProblemKind {
     ChangedSince,
     /// As many webhook passwords as there can be are valid.
     TooManyPasswords,
+    /// The run has come to its end.
+    RunEnded,
+    /// The stack follows nothing any more.
+    StackDetached,
     /// The organization URL is none.
     NotAnOrganizationUrl,
     /// The organization cannot be found.
@@ -50,7 +54,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the test that pins them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidRequest,
         Self::InvalidField,
         Self::InvalidPageToken,
@@ -60,6 +64,8 @@ impl ProblemKind {
         Self::InProgress,
         Self::ChangedSince,
         Self::TooManyPasswords,
+        Self::RunEnded,
+        Self::StackDetached,
         Self::NotAnOrganizationUrl,
         Self::OrganizationNotFound,
         Self::TokenRefused,
@@ -110,6 +116,16 @@ impl ProblemKind {
                 StatusCode::CONFLICT,
                 "too-many-passwords",
                 "Too many passwords are valid",
+            ),
+            Self::RunEnded => (
+                StatusCode::CONFLICT,
+                "run-ended",
+                "The run has come to its end",
+            ),
+            Self::StackDetached => (
+                StatusCode::CONFLICT,
+                "stack-detached",
+                "The stack follows nothing",
             ),
             Self::NotAnOrganizationUrl => (
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -282,16 +282,32 @@ pub(crate) fn concerns(repository: &Guid, pull_request: Option<i64>, id: &RunId)
 /// The month of a moment, in UTC, as `2026-11`.
 #[must_use]
 pub(crate) fn month_of(moment: Timestamp) -> String {
-    let day = day_of(moment);
+    month(day_of(moment))
+}
+
+/// The month of a day, as `2026-11`.
+#[must_use]
+pub(crate) fn month(day: Date) -> String {
     format!("{:04}-{:02}", day.year(), day.month())
 }
 
-/// The month before one that [`month_of`] gave.
+/// The last day of the month before.
 #[must_use]
-pub(crate) fn month_before(month: &str) -> Option<String> {
-    let first: Date = format!("{month}-01").parse().ok()?;
-    let before = first.yesterday().ok()?;
-    Some(format!("{:04}-{:02}", before.year(), before.month()))
+pub(crate) fn month_before(day: Date) -> Option<Date> {
+    day.first_of_month().yesterday().ok()
+}
+
+/// The sort attribute of a run in the indexes [`RUNS`] and [`TIMELINE`]; it is the time, and tells apart what is of the same.
+#[must_use]
+pub(crate) fn requested(at: Timestamp, id: &RunId) -> String {
+    format!("{}#{id}", seven_digits(at))
+}
+
+/// What [`requested`] was made of, to a ten-millionth of a second.
+#[must_use]
+pub(crate) fn requested_of(key: &str) -> Option<(Timestamp, RunId)> {
+    let (at, id) = key.split_once('#')?;
+    Some((at.parse().ok()?, id.parse().ok()?))
 }
 
 /// The sort key of a part, which is alone in its partition.

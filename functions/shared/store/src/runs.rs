@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::{
 };
 use domain::{Guid, IntegrationName, Run, RunId, RunState, Stack, StackName, run::CancelReason};
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -105,12 +105,32 @@ pub struct RunFilter {
     pub state: Option<RunState>,
 }
 
-/// Where a page of runs ended.
+/// Where a page of runs ended. Whatever stands in one, it is a place in the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunCursor {
-    month: Option<String>,
-    requested: String,
-    id: String,
+    /// A day of the month that is read; `None` where the runs of one stack are.
+    month: Option<Date>,
+    /// The run before, by its time and id; `None` at the beginning of a month.
+    last: Option<(Timestamp, RunId)>,
+}
+
+impl RunCursor {
+    /// The place behind a run of a list.
+    #[must_use]
+    pub fn after(run: &Run, filter: &RunFilter) -> Self {
+        let of_all = filter.stack.is_none();
+        Self {
+            month: of_all.then(|| keys::day_of(run.requested_at)),
+            last: Some((run.requested_at, run.id.clone())),
+        }
+    }
+
+    /// Whether all that follows was asked for in an earlier month than that of `moment`. Of one stack's runs it is never known.
+    #[must_use]
+    pub fn is_before(&self, moment: Timestamp) -> bool {
+        self.month
+            .is_some_and(|day| day < keys::day_of(moment).first_of_month())
+    }
 }
 
 /// A page of runs, newest first.
@@ -499,9 +519,10 @@ impl Store {
         most: i32,
         now: Timestamp,
     ) -> Result<RunPage, StoreError> {
-        let month = after
-            .and_then(|cursor| cursor.month.clone())
-            .unwrap_or_else(|| keys::month_of(now));
+        let day = after
+            .and_then(|cursor| cursor.month)
+            .unwrap_or_else(|| keys::day_of(now));
+        let month = keys::month(day);
         let query = self
             .client
             .query()
@@ -526,18 +547,20 @@ impl Store {
                 .expression_attribute_values(":state", text(state.as_str())),
             None => query,
         };
-        let start = after.filter(|cursor| !cursor.id.is_empty()).map(|cursor| {
-            let mut start = Item::from([
-                (PARTITION.to_owned(), text(&cursor.id)),
-                (SORT.to_owned(), text(RUN)),
-                ("requested".to_owned(), text(&cursor.requested)),
-            ]);
-            match &filter.stack {
-                Some(stack) => start.insert("run_of".to_owned(), text(stack.as_str())),
-                None => start.insert("month".to_owned(), text(&month)),
-            };
-            start
-        });
+        let start = after
+            .and_then(|cursor| cursor.last.as_ref())
+            .map(|(at, id)| {
+                let (name, value) = match &filter.stack {
+                    Some(stack) => ("run_of", text(stack.as_str())),
+                    None => ("month", text(&month)),
+                };
+                Item::from([
+                    (PARTITION.to_owned(), text(&keys::run(id))),
+                    (SORT.to_owned(), text(RUN)),
+                    ("requested".to_owned(), text(&keys::requested(*at, id))),
+                    (name.to_owned(), value),
+                ])
+            });
         let answer = query
             .set_exclusive_start_key(start)
             .send()
@@ -547,27 +570,25 @@ impl Store {
         let runs: Vec<Run> = items
             .map(|item| from_item::<RunItem>(item).map(|item| item.run))
             .collect::<Result<_, _>>()?;
-        let cursor_month = filter.stack.is_none().then_some(month);
+        let day = filter.stack.is_none().then_some(day);
         let next = match answer.last_evaluated_key {
             Some(last) => {
-                let part = |name: &str| {
-                    let value = last.get(name).and_then(|value| value.as_s().ok());
-                    value.cloned().unwrap_or_default()
-                };
+                let key = last.get("requested").and_then(|value| value.as_s().ok());
+                let last = key.and_then(|key| keys::requested_of(key)).ok_or_else(|| {
+                    StoreError::Unreadable("where a page of runs ends is not told".to_owned())
+                })?;
                 Some(RunCursor {
-                    month: cursor_month,
-                    requested: part("requested"),
-                    id: part(PARTITION),
+                    month: day,
+                    last: Some(last),
                 })
             }
             // The month before, as long as anything can be that old.
-            None => cursor_month
-                .and_then(|month| keys::month_before(&month))
-                .filter(|month| month.as_str() >= keys::FIRST_MONTH)
-                .map(|month| RunCursor {
-                    month: Some(month),
-                    requested: String::new(),
-                    id: String::new(),
+            None => day
+                .and_then(keys::month_before)
+                .filter(|day| keys::month(*day).as_str() >= keys::FIRST_MONTH)
+                .map(|day| RunCursor {
+                    month: Some(day),
+                    last: None,
                 }),
         };
         Ok(RunPage { runs, next })
@@ -650,13 +671,12 @@ fn expires(run: &Run, retention: SignedDuration) -> i64 {
 impl RunItem {
     fn new(run: &Run, expires: i64) -> Self {
         let is_open = run.state.is_open();
-        let requested = keys::seven_digits(run.requested_at);
         Self {
             pk: keys::run(&run.id),
             sk: RUN.to_owned(),
             run_of: run.stack.clone(),
             month: keys::month_of(run.requested_at),
-            requested: format!("{requested}#{}", run.id),
+            requested: keys::requested(run.requested_at, &run.id),
             open: is_open.then(|| run.integration.clone()),
             concerns: is_open.then(|| {
                 let number = run.pull_request.as_ref().map(|it| it.number);
@@ -703,6 +723,23 @@ mod tests {
             assert!(actions <= MOST_ACTIONS, "{actions}");
         }
         assert_eq!(batches.concat(), left);
+    }
+
+    #[test]
+    fn a_place_in_the_list_is_the_key_that_dynamodb_would_give() {
+        let id: RunId = "56e81d32-b0e8-44e2-a92a-55eb7b6ccdce".parse().unwrap();
+        let at: Timestamp = "2026-12-01T00:00:00.123456789Z".parse().unwrap();
+        let key = keys::requested(at, &id);
+        let (read, same) = keys::requested_of(&key).unwrap();
+        assert_eq!(keys::requested(read, &same), key);
+        let place = |month: &str| RunCursor {
+            month: Some(month.parse().unwrap()),
+            last: None,
+        };
+        assert!(place("2026-11-30").is_before(at));
+        assert!(!place("2026-12-31").is_before(at));
+        let before = keys::month_before("2027-01-31".parse().unwrap()).unwrap();
+        assert_eq!(keys::month(before), "2026-12");
     }
 
     #[test]
