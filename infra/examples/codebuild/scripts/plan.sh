@@ -56,8 +56,10 @@ python3 "$here/report.py" running || status=$?
 [ "$status" -ne 3 ] || leave # any other trouble with `running` holds nothing up
 
 aws s3 cp --only-show-errors "s3://$ARCHIVES/runs/$RUN_ID.zip" "$scratch/archive.zip" || fail 'the archive of the commit could not be read'
-# It drops ../ from names and says so with a status that is not 0.
-unzip -q "$scratch/archive.zip" -d "$scratch/tree" || fail 'the archive of the commit could not be unpacked'
+# unzip drops ../ from names; what has them is no archive of Azure DevOps.
+if unzip -Z1 "$scratch/archive.zip" | grep -E '^/|(^|/)\.\.(/|$)' || ! unzip -q "$scratch/archive.zip" -d "$scratch/tree"; then
+    fail 'the archive of the commit could not be unpacked'
+fi
 cd "$scratch/tree/./$PROJECT_ROOT" || fail "$PROJECT_ROOT/ is not in the commit"
 
 export TF_IN_AUTOMATION=1 CHECKPOINT_DISABLE=1 TF_INPUT=0
@@ -70,7 +72,7 @@ else
     bounded init -no-color || fail 'terraform init failed'
     # Without a lock, which it could not write; and no plan file is kept, since that holds values in the clear.
     bounded plan -lock=false -no-color | tee "$scratch/said" || fail 'terraform plan failed'
-    said=$(grep -E '^(Plan:|No changes\.|Changes to Outputs:)' "$scratch/said" | head -n 1) || said='planned'
+    said=$(grep -m 1 -E '^(Plan:|No changes\.|Changes to Outputs:)' "$scratch/said") || said='planned'
 fi
 
 status=0
