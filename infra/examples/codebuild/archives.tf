@@ -56,7 +56,7 @@ data "aws_iam_policy_document" "archives" {
     sid       = "EncryptedConnectionsOnly"
     effect    = "Deny"
     actions   = ["s3:*"]
-    resources = [aws_s3_bucket.archives.arn, "${aws_s3_bucket.archives.arn}/*"]
+    resources = ["arn:${local.partition}:s3:::${local.bucket_name}", "arn:${local.partition}:s3:::${local.bucket_name}/*"]
 
     principals {
       type        = "*"
@@ -71,7 +71,10 @@ data "aws_iam_policy_document" "archives" {
   }
 }
 
+# The local AWS has no encrypted connections, and would keep everyone out.
 resource "aws_s3_bucket_policy" "archives" {
+  count = local.is_local ? 0 : 1
+
   bucket = aws_s3_bucket.archives.id
   policy = data.aws_iam_policy_document.archives.json
 

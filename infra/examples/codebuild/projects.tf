@@ -35,10 +35,10 @@ resource "aws_codebuild_project" "this" {
           ORGANIZATIONS = jsonencode(var.organizations)
           PLAN_PROJECT  = local.project_names.plan
           SECRET_PREFIX = local.secret_prefix
-          } : {
-          TERRAFORM_SECONDS = (var.build_minutes - 5) * 60
-          TERRAFORM_VERSION = var.terraform_version
-        },
+          } : merge(var.plan_environment, {
+            TERRAFORM_SECONDS = (var.build_minutes - 5) * 60
+            TERRAFORM_VERSION = var.terraform_version
+        }),
       )
 
       content {

@@ -129,6 +129,17 @@ variable "plan_policy_arns" {
   }
 }
 
+variable "plan_environment" {
+  description = "Further environment variables of the plan, such as TF_VAR_region. A pull request can read them: no secrets."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.plan_environment) : can(regex("^(TF_|[a-z])[A-Za-z0-9_]*$", name))])
+    error_message = "plan_environment must have names that begin with TF_ or a lower-case letter; the others are the scripts' and AWS's."
+  }
+}
+
 variable "architecture" {
   description = "Of the machines that build."
   type        = string

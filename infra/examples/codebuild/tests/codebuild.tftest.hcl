@@ -145,6 +145,27 @@ run "projects" {
   }
 }
 
+run "archives" {
+  command = plan
+
+  assert {
+    condition = [for statement in jsondecode(one(aws_s3_bucket_policy.archives).policy).Statement : [statement.Effect, statement.Principal, statement.Condition]] == [
+      ["Deny", "*", { Bool = { "aws:SecureTransport" = "false" } }],
+    ]
+    error_message = "The archives are had over encrypted connections only."
+  }
+
+  assert {
+    condition = alltrue([
+      aws_s3_bucket_public_access_block.archives.block_public_acls,
+      aws_s3_bucket_public_access_block.archives.block_public_policy,
+      aws_s3_bucket_public_access_block.archives.ignore_public_acls,
+      aws_s3_bucket_public_access_block.archives.restrict_public_buckets,
+    ])
+    error_message = "The archives are nobody else's."
+  }
+}
+
 run "the_plan_may_not_write" {
   command         = plan
   expect_failures = [var.plan_policy_arns]
