@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """infra/ without a local stack.
 
-    infra.py check                                          formatting, validity, `terraform test`; offline, nothing is left in infra/
+    infra.py check                                          formatting, validity, `terraform test`, of the examples too; offline, nothing is left in infra/
     infra.py deploy  [--environment prod] [--arch arm64]    to the AWS account of your credentials; Terraform shows its plan and asks
     infra.py destroy [--environment prod]                   refuses while integrations exist
 """
@@ -23,17 +23,19 @@ LOGS = ROOT / ".local" / "logs"
 
 
 def check() -> None:
-    """On a copy, so that what Terraform leaves behind does not lie in infra/."""
-    copy = ROOT / ".local" / "check" / "infra"
-    terraform.copy_configuration(copy, tests=True)
+    """On copies, so that what Terraform leaves behind does not lie in infra/."""
     environment = terraform.local_environment(AWS_REGION="eu-west-1")
     terraform.Terraform(terraform.INFRA, environment, LOGS / "fmt.log").check("fmt", "-check", "-recursive", "-diff")
-    tool = terraform.Terraform(copy, environment, LOGS / "check.log")
-    tool.init("-backend=false")
-    with step("terraform validate"):
-        tool.check("validate")
-    with step("terraform test"):
-        tool.check("test")
+    for source in [terraform.INFRA, *sorted((terraform.INFRA / "examples").iterdir())]:
+        say(f"{source.relative_to(ROOT)}:")
+        copy = ROOT / ".local" / "check" / source.name
+        terraform.copy_configuration(copy, source, tests=True)
+        tool = terraform.Terraform(copy, environment, LOGS / "check.log")
+        tool.init("-backend=false")
+        with step("terraform validate"):
+            tool.check("validate")
+        with step("terraform test"):
+            tool.check("test")
 
 
 def deploy(environment: str, arch: str) -> int:

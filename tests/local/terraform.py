@@ -129,17 +129,18 @@ def local_environment(**settings: str) -> dict[str, str]:
     return {**{name: value for name, value in environment().items() if not foreign.match(name)}, **settings}
 
 
-def copy_configuration(target: Path, tests: bool = False) -> None:
-    """infra/ as it is now, to where Terraform may leave its folders; a state that is there stays."""
+def copy_configuration(target: Path, source: Path = INFRA, tests: bool = False) -> None:
+    """infra/ (or an example) as it is now, to where Terraform may leave its folders; a state that is there stays."""
     target.mkdir(parents=True, exist_ok=True)
-    for old in [*target.glob("*.tf"), target / "modules", target / "tests"]:
+    folders = ["modules", "scripts", *(["tests"] if tests else [])]
+    for old in [*target.glob("*.tf"), *(target / folder for folder in ("modules", "scripts", "tests"))]:
         shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
-    for file in INFRA.glob("*.tf"):
+    for file in source.glob("*.tf"):
         if file.name != "backend.tf":  # a deployer's own, for the real state
             shutil.copy(file, target)
-    shutil.copytree(INFRA / "modules", target / "modules", ignore=shutil.ignore_patterns(".terraform*"))
-    if tests:
-        shutil.copytree(INFRA / "tests", target / "tests")
+    for folder in folders:
+        if (source / folder).is_dir():
+            shutil.copytree(source / folder, target / folder, ignore=shutil.ignore_patterns(".terraform*"))
 
 
 def _mirrors():

@@ -1,7 +1,8 @@
-//! Files: one of them, as JSON or as it is, or the list of a folder.
+//! Files: one of them, as JSON or as it is, the list of a folder, or all of them as an archive.
 
 use serde_json::{Value, json};
 
+use super::archive;
 use super::commits::unresolved;
 use super::diffs::{blob_id, item_url, tree_id};
 use super::{Answer, Call};
@@ -20,6 +21,15 @@ pub(crate) fn answer(
     let request = call.request;
     let Some(path) = request.query("path") else {
         let folder = request.query("scopePath").unwrap_or("/");
+        let format = request.query("$format").unwrap_or_default();
+        if format.eq_ignore_ascii_case("zip") && folder == "/" {
+            let body = Body::Bytes(archive::zip(&commit.tree));
+            return Ok(Reply {
+                status: 200,
+                headers: Vec::new(),
+                body,
+            });
+        }
         return list(organization, repository, commit, folder, call);
     };
     let inner = path.trim_matches('/');

@@ -1,6 +1,7 @@
 //! The REST API: which handler answers a path. Everything lies under `/{organization}`, with or without a project before `_apis`.
 //! The order of checks is the service's: organization, token, version, then the thing itself.
 
+mod archive;
 pub(crate) mod auth;
 mod commits;
 mod core;

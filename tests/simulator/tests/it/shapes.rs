@@ -28,6 +28,19 @@ async fn a_path_is_one_item_and_a_scope_path_is_a_list() {
 }
 
 #[tokio::test]
+async fn a_whole_commit_is_had_as_an_archive() {
+    let harness = Harness::start().await;
+    let archive = format!("{ITEMS}?scopePath=/&recursionLevel=full&$format=zip");
+    let answer = harness.rest("good", Method::GET, &archive, None).await;
+    assert_eq!(answer.status(), 200);
+    let bytes = answer.bytes().await.unwrap();
+    let name = b"prod/main.tf";
+    // Once before the content, once in the directory.
+    let found = bytes.windows(name.len()).filter(|it| it == name).count();
+    assert!(bytes.starts_with(b"PK\x03\x04") && found == 2, "{found}");
+}
+
+#[tokio::test]
 async fn pull_requests_are_listed_for_a_project_and_one_is_found_without() {
     let harness = Harness::start().await;
     let id = harness
