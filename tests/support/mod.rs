@@ -3,8 +3,8 @@
 
 pub(crate) mod answer;
 pub(crate) mod api_faults;
-pub(crate) mod dispatching;
 pub(crate) mod aws_stub;
+pub(crate) mod dispatching;
 mod environment;
 pub(crate) mod fleet;
 mod function_url;
@@ -71,6 +71,8 @@ pub(crate) fn new_name(purpose: &str) -> String {
 /// The local stack with what is needed to run functions on it in process.
 pub(crate) struct Bed {
     pub(crate) stack: Stack,
+    /// Where `setup` asks for parked deliveries to go on: the stack's own queue, unless a test looks at its own.
+    pub(crate) setup_queue: String,
 }
 
 /// An integration that was made for a test, without Azure DevOps.
@@ -82,8 +84,10 @@ pub(crate) struct Linked {
 
 impl Bed {
     pub(crate) fn new() -> Result<Self> {
+        let stack = Stack::of_this_test()?;
         Ok(Self {
-            stack: Stack::of_this_test()?,
+            setup_queue: stack.description.queues.dispatch.clone(),
+            stack,
         })
     }
 
@@ -199,6 +203,7 @@ impl Bed {
             self.store_at(endpoint).await,
             self.secrets_at(endpoint).await,
             Ado::new()?,
+            queues::Queue::new(&self.aws_at(endpoint).await, self.setup_queue.clone()),
             config,
         ))
     }

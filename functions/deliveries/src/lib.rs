@@ -1,5 +1,5 @@
-//! The delivery log: what was received, in words, newest first, and each body exactly as it came.
-//! It changes nothing.
+//! The delivery log: what was received, in words, newest first, what each stack made of it, and each body exactly as it came.
+//! It changes nothing of that; it can ask for a delivery to be dispatched again.
 
 mod list;
 mod view;
@@ -12,7 +12,9 @@ use edge::{
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, Response};
-use store::{DeliveryId, Store, Tables};
+use serde::Deserialize;
+use serde_json::json;
+use store::{Delivery, DeliveryId, DeliveryKind, Store, Tables};
 
 /// The function with what it keeps between invocations.
 #[derive(Debug)]
@@ -58,21 +60,58 @@ impl App {
         match (segments.as_slice(), request.method()) {
             (["deliveries"], &Method::GET) => list::list(self, request, now).await,
             (["deliveries", id], &Method::GET) => self.one(id).await,
+            (["deliveries", id, "redelivery"], &Method::POST) => {
+                self.redeliver(request, id, now).await
+            }
             (["deliveries"] | ["deliveries", _], _) => Err(no_such_method("GET")),
+            (["deliveries", _, "redelivery"], _) => Err(no_such_method("POST")),
             _ => Err(no_such_path()),
         }
     }
 
     /// `GET /deliveries/{id}`.
     async fn one(&self, id: &str) -> Answer {
+        let delivery = self.delivery(id).await?;
+        let record = self.store.outcome(&delivery.head.id).await;
+        let record = record.map_err(Problem::ours)?;
+        Ok((StatusCode::OK, view::whole(&delivery, record.as_ref())))
+    }
+
+    /// `POST /deliveries/{id}/redelivery`: lets it be dispatched again. That makes no run a second time; it makes those that
+    /// were missed.
+    async fn redeliver(&self, request: &Request, id: &str, now: Timestamp) -> Answer {
+        let _no_fields: Nothing = edge::http::optional_body(request)?;
+        let delivery = self.delivery(id).await?;
+        if matches!(
+            delivery.head.kind,
+            DeliveryKind::Test | DeliveryKind::Oversize
+        ) {
+            let what = view::undecided(delivery.head.kind);
+            let detail = format!("only an event can be dispatched, and this is {what}");
+            return Err(Problem::new(ProblemKind::InvalidRequest, detail));
+        }
+        let asked = self
+            .store
+            .redeliver(&delivery, self.retention, now)
+            .await
+            .map_err(Problem::ours)?;
+        let body = json!({ "id": delivery.head.id.to_string(), "redelivery": asked });
+        Ok((StatusCode::ACCEPTED, body))
+    }
+
+    async fn delivery(&self, id: &str) -> Result<Delivery, Problem> {
         let gone = |detail: String| Problem::new(ProblemKind::NotFound, detail);
         let id: DeliveryId = id
             .parse()
             .map_err(|error: store::keys::InvalidDeliveryId| gone(error.to_string()))?;
         let found = self.store.delivery(&id).await.map_err(Problem::ours)?;
-        let delivery = found.ok_or_else(|| {
+        found.ok_or_else(|| {
             gone("there is no such delivery; it may have been kept long enough".to_owned())
-        })?;
-        Ok((StatusCode::OK, view::whole(&delivery)))
+        })
     }
 }
+
+/// A body without any field.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}

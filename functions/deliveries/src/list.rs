@@ -6,14 +6,14 @@
 //! read for the page alone, and, where a filter needs them, for at most [`MOST_EXAMINED`] deliveries a request. A request that
 //! takes longer than [`LONGEST`] gives the page it has. In each case the page token says how far it got.
 //!
-//! What a person should see (quarantined, oversize) has an index by receipt, and no day is read for it.
+//! What a person should see (quarantined, oversize, parked) has an index by receipt, and no day is read for it.
 
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
-use domain::IntegrationName;
+use domain::{IntegrationName, OutcomeWord};
 use edge::http::Answer;
 use edge::{Problem, ProblemKind};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -22,7 +22,7 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{DeliveryHead, DeliveryKind, keys};
+use store::{DeliveryHead, DeliveryId, DeliveryKind, Parked, Store, StoreError, keys};
 
 use crate::{
     App,
@@ -78,7 +78,7 @@ pub(crate) async fn list(app: &App, request: &Request, now: Timestamp) -> Answer
     let wanted = wanted(app, request, now).await?;
     let mut page = Page::default();
     match wanted.attention() {
-        Some(kind) => page.fill_by_index(app, &wanted, kind).await?,
+        Some(index) => page.fill_by_index(app, &wanted, index).await?,
         None => page.fill_by_days(app, &wanted, started).await?,
     }
     let mut body = json!({ "deliveries": page.rows });
@@ -88,21 +88,51 @@ pub(crate) async fn list(app: &App, request: &Request, now: Timestamp) -> Answer
     Ok((StatusCode::OK, body))
 }
 
-/// The newest heads of a kind that has an index, of all integrations that are asked for, in order; and where there are more,
+/// What a person should see: the partitions of the index.
+#[derive(Clone, Copy, Debug)]
+enum Attention {
+    Kind(DeliveryKind),
+    Parked,
+}
+
+impl Attention {
+    async fn newest(
+        self,
+        store: &Store,
+        name: &IntegrationName,
+        within: (Timestamp, Timestamp),
+    ) -> Result<Vec<DeliveryHead>, StoreError> {
+        match self {
+            Self::Kind(kind) => {
+                store
+                    .heads_for_attention(name, kind, within, MOST_EXAMINED)
+                    .await
+            }
+            Self::Parked => {
+                let parked = store.parked(name, within, MOST_EXAMINED).await?;
+                let head = |Parked { id, received }| DeliveryHead {
+                    id,
+                    kind: DeliveryKind::Event,
+                    received,
+                    outcome: Some(OutcomeWord::Parked),
+                };
+                Ok(parked.into_iter().map(head).collect())
+            }
+        }
+    }
+}
+
+/// The newest heads of what has an index, of all integrations that are asked for, in order; and where there are more,
 /// behind which of them.
 async fn indexed(
     app: &App,
     wanted: &Wanted,
-    kind: DeliveryKind,
+    index: Attention,
 ) -> Result<(Vec<DeliveryHead>, Option<Cursor>), Problem> {
     let newest = |source: &Source| {
         let (store, name) = (app.store.clone(), source.name.clone());
         let within = (wanted.from, wanted.to);
-        async move {
-            store
-                .heads_for_attention(&name, kind, within, MOST_EXAMINED)
-                .await
-        }
+        async move { index.newest(&store, &name, within).await }
     };
     let reads: Vec<_> = wanted.sources.iter().map(newest).collect();
     let heads: Vec<Vec<DeliveryHead>> = stream::iter(reads)
@@ -131,14 +161,14 @@ struct Page {
 }
 
 impl Page {
-    /// Adds what is wanted of a kind that has an index, until the page is full or as many were examined as may be.
+    /// Adds what is wanted of what has an index, until the page is full or as many were examined as may be.
     async fn fill_by_index(
         &mut self,
         app: &App,
         wanted: &Wanted,
-        kind: DeliveryKind,
+        index: Attention,
     ) -> Result<(), Problem> {
-        let (heads, end) = indexed(app, wanted, kind).await?;
+        let (heads, end) = indexed(app, wanted, index).await?;
         self.fill(app, wanted, &heads).await?;
         if let (false, Some(end)) = (self.is_full, end) {
             (self.last, self.is_full) = (Some(end), true);
@@ -201,13 +231,24 @@ impl Page {
                 return Ok(());
             }
             let ids: Vec<_> = chunk.iter().map(|head| head.id.clone()).collect();
-            for delivery in app.store.deliveries(&ids).await.map_err(Problem::ours)? {
+            let words: HashMap<&DeliveryId, OutcomeWord> = chunk
+                .iter()
+                .filter_map(|head| Some((&head.id, head.outcome?)))
+                .collect();
+            for mut delivery in app.store.deliveries(&ids).await.map_err(Problem::ours)? {
                 if self.has_enough(wanted) {
                     return Ok(());
                 }
+                delivery.head.outcome = words.get(&delivery.head.id).copied();
                 let read = Read::new(&delivery);
                 if wanted.is(&read) {
-                    self.rows.push(read.row());
+                    let mut row = read.row();
+                    if delivery.head.outcome == Some(OutcomeWord::Parked) {
+                        let record = app.store.outcome(&delivery.head.id).await;
+                        let record = record.map_err(Problem::ours)?;
+                        row["reason"] = json!(record.and_then(|record| record.outcome.note));
+                    }
+                    self.rows.push(row);
                 }
                 self.examined += 1;
                 self.last = Some(Cursor::of(&delivery.head));
@@ -218,11 +259,16 @@ impl Page {
 }
 
 impl Wanted {
-    /// The one kind that is asked for, where it has an index.
-    fn attention(&self) -> Option<DeliveryKind> {
+    /// What is asked for, where it has an index.
+    fn attention(&self) -> Option<Attention> {
+        let outcome = self.outcome.as_deref()?;
+        if outcome == OutcomeWord::Parked.as_str() {
+            return Some(Attention::Parked);
+        }
         [DeliveryKind::Quarantined, DeliveryKind::Oversize]
             .into_iter()
-            .find(|kind| self.outcome.as_deref() == Some(view::outcome(*kind)))
+            .find(|kind| outcome == view::undecided(*kind))
+            .map(Attention::Kind)
     }
 
     /// What the head alone tells: the cursor, the time, the kind, and the type where the key has it.
@@ -235,7 +281,7 @@ impl Wanted {
             && self
                 .outcome
                 .as_ref()
-                .is_none_or(|outcome| outcome == view::outcome(head.kind))
+                .is_none_or(|outcome| outcome == view::outcome(head))
             && match (&self.event_type, head.id.event_type()) {
                 (Some(wanted), Some(known)) => wanted == known,
                 _ => true,

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{event::Repository, summary};
 use envelope::Notification;
 use serde_json::{Value, json};
-use store::{Delivery, DeliveryKind, keys};
+use store::{Delivery, DeliveryHead, DeliveryKind, OutcomeRecord, keys};
 
 /// A delivery with its body understood, once.
 pub(crate) struct Read<'a> {
@@ -75,7 +75,7 @@ impl<'a> Read<'a> {
             "integration": head.id.integration(),
             "receivedAt": edge::http::moment(head.received),
             "summary": self.summary(),
-            "outcome": outcome(head.kind),
+            "outcome": outcome(head),
         });
         if let Some(notification) = &self.notification {
             row["eventType"] = json!(summary::plain(notification.event_type.as_str()));
@@ -92,7 +92,7 @@ impl<'a> Read<'a> {
     }
 }
 
-/// Every word for what becomes of a delivery; some of them are for what comes next.
+/// Every word for what becomes of a delivery.
 pub(crate) const OUTCOMES: [&str; 7] = [
     "stored",
     "dispatched",
@@ -103,8 +103,16 @@ pub(crate) const OUTCOMES: [&str; 7] = [
     "test",
 ];
 
-/// The word for what became of a delivery.
-pub(crate) fn outcome(kind: DeliveryKind) -> &'static str {
+/// The word for what became of a delivery: what was decided, or as long as nothing is, what it is.
+pub(crate) fn outcome(head: &DeliveryHead) -> &'static str {
+    match head.outcome {
+        Some(word) => word.as_str(),
+        None => undecided(head.kind),
+    }
+}
+
+/// The word for a delivery on which nothing is decided.
+pub(crate) fn undecided(kind: DeliveryKind) -> &'static str {
     match kind {
         DeliveryKind::Event => "stored",
         DeliveryKind::Test => "test",
@@ -122,10 +130,16 @@ fn fits_an_answer(text: &str) -> bool {
     twice.is_ok_and(|twice| twice.len() <= LONGEST_TEXT)
 }
 
-/// A delivery with its body, exactly as received: as text where it is text and fits, else as base64.
-pub(crate) fn whole(delivery: &Delivery) -> Value {
+/// A delivery with what became of it, and its body exactly as received: as text where it is text and fits, else as base64.
+pub(crate) fn whole(delivery: &Delivery, record: Option<&OutcomeRecord>) -> Value {
     let read = Read::new(delivery);
     let mut body = read.row();
+    if let Some(OutcomeRecord { outcome, .. }) = record {
+        body["outcome"] = json!(outcome.word.as_str());
+        body["decidedAt"] = json!(edge::http::moment(outcome.decided_at));
+        body["note"] = json!(outcome.note);
+        body["decisions"] = json!(outcome.decisions);
+    }
     let (payload, encoding) = match std::str::from_utf8(&delivery.body) {
         Ok(text) if fits_an_answer(text) => (text.to_owned(), "utf-8"),
         _ => (STANDARD.encode(&delivery.body), "base64"),

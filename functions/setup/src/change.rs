@@ -74,6 +74,7 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
     })
     .await?;
     body["notifications"] = json!([verify::SUCCEEDED]);
+    app.wake(name, &mut body).await;
     Ok((status, body))
 }
 

@@ -32,7 +32,9 @@ use edge::{
 use http::Method;
 use jiff::Timestamp;
 use lambda_http::{Body, Request, Response};
+use queues::{Later, Queue};
 use secrets::Secrets;
+use serde_json::{Value, json};
 use store::{Store, Tables};
 
 /// The function with what it keeps between invocations.
@@ -41,6 +43,8 @@ pub struct App {
     store: Store,
     secrets: Secrets,
     ado: Ado,
+    /// What `dispatch` is asked to do later.
+    queue: Queue,
     config: Config,
 }
 
@@ -78,22 +82,43 @@ impl App {
             lookup_rest: Duration::from_secs(config::required("LOOKUP_REST_SECONDS")?),
         };
         let secrets = Secrets::new(&aws, prefix, recovery_days);
+        let queue = Queue::new(&aws, config::required("DISPATCH_QUEUE_URL")?);
         Ok(Self::new(
             Store::new(&aws, tables),
             secrets,
             Ado::new()?,
+            queue,
             config,
         ))
     }
 
     /// The function on its parts.
     #[must_use]
-    pub fn new(store: Store, secrets: Secrets, ado: Ado, config: Config) -> Self {
+    pub fn new(store: Store, secrets: Secrets, ado: Ado, queue: Queue, config: Config) -> Self {
         Self {
             store,
             secrets,
             ado,
+            queue,
             config,
+        }
+    }
+
+    /// Lets what is parked of an integration go on, now that its token works; adds a note to the answer where that cannot be
+    /// asked for, which is no reason to take the token back.
+    async fn wake(&self, name: &IntegrationName, body: &mut Value) {
+        let asked = self
+            .queue
+            .put_off(&Later::unpark(name), Duration::ZERO)
+            .await;
+        if let Err(error) = asked {
+            tracing::warn!(
+                integration = name.as_str(),
+                cause = error.to_string(),
+                "what is parked was not woken"
+            );
+            body["notes"] =
+                json!(["deliveries that are parked were not woken: POST …/verification does it"]);
         }
     }
 

@@ -70,11 +70,12 @@ pub(crate) async fn verification(app: &App, name: &str, now: Timestamp) -> Answe
         .await
         .map_err(Problem::ours)?;
     let connected_as = tried?;
-    let body = json!({
+    let mut body = json!({
         "integration": integration.name,
         "connectedAs": connected_as,
         "checkedAt": moment(now),
         "notifications": [SUCCEEDED],
     });
+    app.wake(&integration.name, &mut body).await;
     Ok((StatusCode::OK, body))
 }
