@@ -18,15 +18,20 @@ use crate::config;
 
 /// Our own crates. Others log warnings at the most: what an HTTP client or an SDK tells at a finer level can have headers in
 /// it, and those have secrets.
-const OURS: [&str; 10] = [
+const OURS: [&str; 15] = [
     "setup",
     "webhook",
     "deliveries",
     "stacks",
     "unlink",
+    "dispatch",
+    "announce",
+    "report",
+    "runs",
     "ado",
     "connection",
     "edge",
+    "queues",
     "secrets",
     "store",
 ];
