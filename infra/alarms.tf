@@ -74,7 +74,7 @@ locals {
     { for name, alarm in local.dispatch_alarms : name => merge(alarm, { log_group_name = module.triggered["dispatch"].log_group_name }) },
   )
 
-  # SQS' own metrics. Who waits for nothing in vain looks into a dead-letter queue before its fourteen days are over.
+  # SQS' own metrics. What nobody takes out of a queue is gone after fourteen days.
   queue_alarms = {
     dispatch-dead-letter = {
       queue       = aws_sqs_queue.dead_letter["dispatch"].name

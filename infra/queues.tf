@@ -64,7 +64,7 @@ resource "aws_sqs_queue" "announce_failure" {
   sqs_managed_sse_enabled   = true
 }
 
-# The rule's, and of all that EventBridge does for anybody nothing else.
+# For our rule alone: EventBridge sends for anybody who makes a rule.
 data "aws_iam_policy_document" "report_queue" {
   for_each = toset(["report", "report-dead-letter"])
 

@@ -343,11 +343,38 @@ async fn u7_an_unsigned_call_of_an_operators_function_is_refused_by_the_platform
         &description.deliveries,
         &description.stacks,
         &description.unlink,
+        &description.runs,
     ] {
         let answer = stack
             .stranger(Method::GET, &format!("{url}/integrations"))
             .await?;
         assert_eq!(answer.status, 403, "{url}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_executor_may_call_runs_and_nothing_else() -> Result<()> {
+    let stack = Stack::of_this_test()?;
+    let description = &stack.description;
+    let call = |base: &str| {
+        let (stack, url) = (stack.clone(), format!("{base}/runs"));
+        async move {
+            let keys = &stack.description.executor;
+            stack
+                .signed(keys, "lambda", Method::GET, &url, &[], String::new())
+                .await
+        }
+    };
+    for url in [
+        &description.setup,
+        &description.deliveries,
+        &description.stacks,
+        &description.unlink,
+    ] {
+        assert_eq!(call(url).await?.status, 403, "{url}");
+    }
+    // The platform lets it pass; what the function answers is another matter.
+    assert_ne!(call(&description.runs).await?.status, 403);
     Ok(())
 }

@@ -23,9 +23,14 @@ from terminal import Failure, say, shown, step, tail
 REGION = "eu-west-1"
 ENVIRONMENT = "local"
 LOG_LEVEL = "DEBUG"
-FUNCTIONS = ["deliveries", "setup", "stacks", "unlink", "webhook"]
-APPLY_PATIENCE = 240.0  # seconds; it takes 30
+FUNCTIONS = ["announce", "deliveries", "dispatch", "report", "runs", "setup", "stacks", "unlink", "webhook"]
+APPLY_PATIENCE = 240.0  # seconds; it takes 60: the provider makes one function after the other, and looks at each for 5 s
 ROOT_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+def camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 class Stack:
@@ -160,16 +165,18 @@ class Stack:
         """Writes stack.json. Its keys are an operator's; the root's, for tests that look behind the functions, stand apart."""
         endpoint = self._address.read_text()
         made = subprocess.run(
-            [str(python), str(Path(__file__).with_name("iam_user.py")), outputs["operator_policy_arn"]],
+            [str(python), str(Path(__file__).with_name("iam_user.py")), *(f"{name}={outputs[f'{name}_policy_arn']}" for name in ("operator", "executor"))],
             env={"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": REGION, **ROOT_KEYS},
             capture_output=True,
             text=True,
         )
         if made.returncode:
-            raise Failure(f"The operator's keys could not be made:\n{made.stderr.strip()}")
+            raise Failure(f"The callers' keys could not be made:\n{made.stderr.strip()}")
+        callers = json.loads(made.stdout)
         description = {
             "region": REGION,
-            **json.loads(made.stdout),
+            **callers["operator"],
+            "executor": callers["executor"],
             **{function: f"{endpoint}/_aws/lambda-url/{id}" for function, id in sorted(outputs["url_ids"].items())},
             "azureDevOps": json.loads(self._simulator_ready.read_text()),
             "endpointUrl": endpoint,
@@ -177,6 +184,8 @@ class Stack:
             "environment": ENVIRONMENT,
             "tables": outputs["tables"],
             "scratchTables": self._scratch_tables(outputs["tables"], python),
+            "eventBus": outputs["event_bus"]["name"],
+            "queues": {camel_case(name): url for name, url in outputs["queues"].items()},
             "secretPrefix": outputs["secret_prefix"],
             "logGroups": outputs["log_groups"],
             "directory": str(self.folder),

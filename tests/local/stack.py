@@ -31,7 +31,8 @@ def print_addresses(stack: Stack) -> None:
     description = json.loads(stack.json.read_text())
     say("")
     for name in FUNCTIONS:
-        say(f"  {name:<13}{description[name]}")
+        if name in description:  # has a URL
+            say(f"  {name:<13}{description[name]}")
     say(f"  {'Azure DevOps':<13}{description['azureDevOps']['organizationUrl']}   (simulated)")
     say(f"\n  Keys, and a personal access token: {shown(stack.json)}. How to call it: tests/README.md")
 

@@ -25,6 +25,8 @@ pub enum Function {
     Deliveries,
     /// Unlinking.
     Unlink,
+    /// Runs.
+    Runs,
 }
 
 /// What `stack.json` says.
@@ -47,6 +49,10 @@ pub struct Description {
     pub stacks: String,
     /// Unlinking's.
     pub unlink: String,
+    /// Runs'.
+    pub runs: String,
+    /// The keys of a user who has the `executor` policy and nothing else.
+    pub executor: Keys,
     /// The simulator.
     pub azure_dev_ops: AzureDevOps,
     /// The local AWS.
@@ -57,6 +63,10 @@ pub struct Description {
     pub tables: BTreeMap<String, String>,
     /// The names of tables like those with nothing behind them, for functions that run in process.
     pub scratch_tables: BTreeMap<String, String>,
+    /// The name of the bus that runs are announced on.
+    pub event_bus: String,
+    /// The queues.
+    pub queues: Queues,
     /// What the names of all secrets start with.
     pub secret_prefix: String,
     /// The log group of each function.
@@ -73,6 +83,22 @@ pub struct Keys {
     pub access_key_id: String,
     /// The secret key.
     pub secret_access_key: String,
+}
+
+/// The URLs of the queues.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Queues {
+    /// What `dispatch` is to do later.
+    pub dispatch: String,
+    /// What of that has failed too often.
+    pub dispatch_dead_letter: String,
+    /// Changes of runs, for `report`.
+    pub report: String,
+    /// What of these it gave up.
+    pub report_dead_letter: String,
+    /// What `announce` could not put on the bus.
+    pub announce_failure: String,
 }
 
 /// The simulator of Azure DevOps.
@@ -207,6 +233,7 @@ impl Stack {
             Function::Stacks => &self.description.stacks,
             Function::Deliveries => &self.description.deliveries,
             Function::Unlink => &self.description.unlink,
+            Function::Runs => &self.description.runs,
         };
         let keys = Keys {
             access_key_id: self.description.access_key_id.clone(),
