@@ -16,6 +16,8 @@ mod detaching;
 mod faults;
 mod journey;
 mod rotation;
+mod run_store;
+mod runs;
 mod samples;
 mod secrecy;
 mod setup;
