@@ -378,10 +378,7 @@ async fn unlinking_dies(death: Death, has_a_stack: bool) -> Result<bool> {
         body_of(stacks.handle(send("POST", "/stacks", &wanted)).await)?;
     }
     let answer = dying(&bed, death, async |endpoint| {
-        let app = unlink::App::new(
-            bed.store_at(&endpoint).await,
-            bed.secrets_at(&endpoint).await,
-        );
+        let app = bed.unlink_at(&endpoint).await;
         let request = send("DELETE", &format!("/integrations/{name}"), &json!({}));
         parts(&app.handle(request).await)
     })
@@ -443,10 +440,7 @@ async fn of_two_unlinkings_the_slower_one_cannot_remove_the_secrets_of_a_later_s
         }
     })
     .await?;
-    let slower = unlink::App::new(
-        bed.store_at(&slow.url()).await,
-        bed.secrets_at(&slow.url()).await,
-    );
+    let slower = bed.unlink_at(&slow.url()).await;
     let request = send("DELETE", &format!("/integrations/{name}"), &json!({}));
     let quicker = async {
         slow.held(1).await;
@@ -496,11 +490,7 @@ async fn lives_with_lost_answers(call: usize) -> Result<()> {
         let app = bed.setup(&azure_devops).await?;
         ensure!(is_what_it_looks_like(&bed, &app, &name).await? == "active");
         let (status, body) = unheard(&bed, call, async |endpoint| {
-            let (store, secrets) = (
-                bed.store_at(&endpoint).await,
-                bed.secrets_at(&endpoint).await,
-            );
-            let app = unlink::App::new(store, secrets);
+            let app = bed.unlink_at(&endpoint).await;
             parts(&app.handle(send("DELETE", &path, &json!({}))).await)
         })
         .await??;

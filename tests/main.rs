@@ -20,6 +20,8 @@ mod faults;
 mod journey;
 mod report;
 mod rotation;
+mod run_store;
+mod runs;
 mod samples;
 mod schemas;
 mod secrecy;

@@ -106,10 +106,7 @@ async fn unlinking_that_was_cut_off_is_finished_by_the_next_call() -> Result<()>
             }
         };
         let tap = Tap::on(&bed.stack.description.endpoint_url, judge).await?;
-        let cut = unlink::App::new(
-            bed.store_at(&tap.url()).await,
-            bed.secrets_at(&tap.url()).await,
-        );
+        let cut = bed.unlink_at(&tap.url()).await;
         let (status, body) = parts(&cut.handle(send("DELETE", &path, &json!({}))).await)?;
         assert_eq!(
             (status, problem(&body)),

@@ -47,6 +47,8 @@ pub(crate) const CACHE_SECONDS: u64 = 60;
 pub(crate) const REST_SECONDS: u64 = 1;
 /// How many days deliveries are kept.
 pub(crate) const RETENTION_DAYS: i64 = 30;
+/// How many days runs are kept.
+pub(crate) const RUN_RETENTION_DAYS: i64 = 365;
 
 /// A lock whose holder panicked is still good here.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -159,7 +161,25 @@ impl Bed {
     }
 
     pub(crate) async fn unlink(&self) -> unlink::App {
-        unlink::App::new(self.store().await, self.secrets().await)
+        self.unlink_at(&self.stack.description.endpoint_url).await
+    }
+
+    /// `unlink` with AWS at `endpoint`.
+    pub(crate) async fn unlink_at(&self, endpoint: &str) -> unlink::App {
+        unlink::App::new(
+            self.store_at(endpoint).await,
+            self.secrets_at(endpoint).await,
+            RUN_RETENTION_DAYS,
+        )
+    }
+
+    pub(crate) async fn runs(&self) -> runs::App {
+        self.runs_at(&self.stack.description.endpoint_url).await
+    }
+
+    /// `runs` with DynamoDB at `endpoint`.
+    pub(crate) async fn runs_at(&self, endpoint: &str) -> runs::App {
+        runs::App::new(self.store_at(endpoint).await, RUN_RETENTION_DAYS)
     }
 
     /// `stacks` against a simulator.
@@ -179,6 +199,7 @@ impl Bed {
             self.secrets_at(endpoint).await,
             Ado::new()?,
             azure_devops.url().to_owned(),
+            RUN_RETENTION_DAYS,
         ))
     }
 

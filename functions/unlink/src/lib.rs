@@ -1,12 +1,15 @@
 //! Undoes what `setup` did, in steps that can each be repeated: unlinking (deliveries are still stored) → both
-//! secrets removed → stacks detached → unlinked (a tombstone, which answers 410 for 90 days).
+//! secrets removed → stacks detached → runs cancelled → unlinked (a tombstone, which answers 410 for 90 days).
 //!
 //! A call that was cut off is finished by the next one. It reads no secret, and does not call Azure DevOps yet:
 //! removing the service hooks comes with making them.
 
-use std::time::{Duration, Instant};
+use std::{
+    cmp::Reverse,
+    time::{Duration, Instant},
+};
 
-use domain::{Integration, IntegrationName, Status};
+use domain::{Integration, IntegrationName, Run, Status, run::CancelReason};
 use edge::{
     Problem, ProblemKind,
     config::{self, ConfigError},
@@ -14,27 +17,37 @@ use edge::{
 };
 use futures::{StreamExt, TryStreamExt, future, stream};
 use http::{Method, StatusCode};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, Response};
 use secrets::Secrets;
 use serde_json::{Value, json};
-use store::{Begun, Detached, Finished, Store, Tables};
+use store::{Begun, Detached, Finished, OpenOf, Store, Tables};
 
 /// What a person is told of the hooks that a person made.
 const REMINDER: &str = "Service hooks that were made by hand stay in Azure DevOps: remove them under Project settings, Service hooks. Until then they are answered with 410, which makes Azure DevOps disable them.";
 
-/// How long removing the secrets and detaching the stacks may take: less than a call has that began to unlink.
+/// How long removing the secrets, detaching the stacks and cancelling the runs may take: less than a call has that began to unlink.
 const WORK: Duration = Duration::from_secs(40);
-/// How long a call that finds the integration unlinked may go on detaching what an earlier one has missed.
+/// How long a call that finds the integration unlinked may go on with what an earlier one has missed.
 const MISSED: Duration = Duration::from_secs(4);
-/// How many stacks are detached at once.
+/// How many stacks are detached, or runs cancelled, at once.
 const AT_A_TIME: usize = 8;
+/// How many runs a preview names; it counts all.
+const NAMED_RUNS: usize = 50;
 
 /// The function with what it keeps between invocations.
 #[derive(Debug)]
 pub struct App {
     store: Store,
     secrets: Secrets,
+    run_retention: SignedDuration,
+}
+
+/// What was done, as numbers.
+struct Done {
+    secrets_removed: usize,
+    stacks_detached: usize,
+    runs_canceled: usize,
 }
 
 impl App {
@@ -54,13 +67,19 @@ impl App {
         let prefix: String = config::required("SECRET_PREFIX")?;
         let recovery_days: i64 = config::required("SECRET_RECOVERY_DAYS")?;
         let secrets = Secrets::new(&aws, prefix, recovery_days);
-        Ok(Self::new(Store::new(&aws, tables), secrets))
+        let run_retention_days: i64 = config::required("RUN_RETENTION_DAYS")?;
+        let store = Store::new(&aws, tables);
+        Ok(Self::new(store, secrets, run_retention_days))
     }
 
-    /// The function on its parts.
+    /// The function on its parts; runs are kept for `run_retention_days`.
     #[must_use]
-    pub fn new(store: Store, secrets: Secrets) -> Self {
-        Self { store, secrets }
+    pub fn new(store: Store, secrets: Secrets, run_retention_days: i64) -> Self {
+        Self {
+            store,
+            secrets,
+            run_retention: SignedDuration::from_hours(run_retention_days * 24),
+        }
     }
 
     /// Answers one request.
@@ -97,6 +116,12 @@ impl App {
             ]),
         };
         body["stacks"] = json!(self.store.stacks_of(name).await.map_err(Problem::ours)?);
+        let mut runs = self.open_runs(name).await?;
+        body["runsCount"] = json!(runs.len());
+        runs.sort_unstable_by_key(|run| Reverse(run.requested_at));
+        let runs = runs.iter().take(NAMED_RUNS);
+        let named = runs.map(|run| json!({ "id": run.id, "stack": run.stack, "state": run.state }));
+        body["runs"] = named.collect();
         body["reminder"] = json!(REMINDER);
         Ok((StatusCode::OK, body))
     }
@@ -111,12 +136,13 @@ impl App {
             .map_err(Problem::ours)?
         {
             Begun::Yes(integration) => integration,
-            // A stack that was saved at the very end of the call before may have been missed by it.
+            // What was saved at the very end of the call before may have been missed by it.
             Begun::Already(integration) => {
-                let detached = tokio::time::timeout(MISSED, self.detach_stacks(name, now))
+                let missed = self.end_what_follows(name, 0, now);
+                let done = tokio::time::timeout(MISSED, missed)
                     .await
                     .map_err(Problem::ours)??;
-                return Ok((StatusCode::OK, done(&integration, 0, detached)));
+                return Ok((StatusCode::OK, shown(&integration, &done)));
             }
             Begun::Busy => {
                 let detail = "this integration is being set up or changed right now; unlink it when that is done, two minutes from now at the latest";
@@ -125,12 +151,13 @@ impl App {
             Begun::Unknown => return Err(unknown()),
         };
         let started = Instant::now();
-        // No secret is removed and no stack detached later than that: the name may have been set up again by then.
+        // No secret is removed, no stack detached and no run cancelled later than that: the name may have been set up again by
+        // then.
         let work = async {
             let removed = self.secrets.remove(name).await.map_err(Problem::ours)?;
-            Ok((removed, self.detach_stacks(name, now).await?))
+            self.end_what_follows(name, removed, now).await
         };
-        let (removed, detached) = tokio::time::timeout(WORK, work)
+        let done = tokio::time::timeout(WORK, work)
             .await
             .map_err(Problem::ours)??;
         let finished = self
@@ -146,7 +173,21 @@ impl App {
             status: Status::Unlinked,
             ..*integration
         };
-        Ok((StatusCode::OK, done(&unlinked, removed, detached)))
+        Ok((StatusCode::OK, shown(&unlinked, &done)))
+    }
+
+    /// Detaches the stacks, which asks for no new runs from then on, and cancels the runs.
+    async fn end_what_follows(
+        &self,
+        integration: &IntegrationName,
+        secrets_removed: usize,
+        now: Timestamp,
+    ) -> Result<Done, Problem> {
+        Ok(Done {
+            secrets_removed,
+            stacks_detached: self.detach_stacks(integration, now).await?,
+            runs_canceled: self.cancel_runs(integration, now).await?,
+        })
     }
 
     /// Detaches what is linked to an integration; gives how many stacks that were.
@@ -162,6 +203,31 @@ impl App {
             .try_filter(|detached| future::ready(*detached == Detached::Now));
         let detached = detached.try_collect::<Vec<_>>().await;
         Ok(detached.map_err(Problem::ours)?.len())
+    }
+
+    /// Cancels what is queued or running of an integration; gives how many runs that were.
+    async fn cancel_runs(
+        &self,
+        integration: &IntegrationName,
+        now: Timestamp,
+    ) -> Result<usize, Problem> {
+        let open = self.open_runs(integration).await?;
+        let canceled = stream::iter(open)
+            .map(async |run| {
+                let (store, because) = (&self.store, CancelReason::Unlinked);
+                store
+                    .cancel_run(&run.id, because, self.run_retention, now)
+                    .await
+            })
+            .buffer_unordered(AT_A_TIME)
+            .try_filter(|canceled| future::ready(canceled.is_some()));
+        let canceled = canceled.try_collect::<Vec<_>>().await;
+        Ok(canceled.map_err(Problem::ours)?.len())
+    }
+
+    async fn open_runs(&self, integration: &IntegrationName) -> Result<Vec<Run>, Problem> {
+        let open = self.store.open_runs(integration, OpenOf::Integration).await;
+        open.map_err(Problem::ours)
     }
 }
 
@@ -185,13 +251,13 @@ fn described(integration: &Integration) -> Value {
     })
 }
 
-/// Nothing makes service hooks or runs yet, so unlinking ends none of them.
-fn done(integration: &Integration, secrets_removed: usize, stacks_detached: usize) -> Value {
+/// Nothing makes service hooks yet, so unlinking removes none.
+fn shown(integration: &Integration, done: &Done) -> Value {
     let mut body = described(integration);
-    body["secretsRemoved"] = json!(secrets_removed);
+    body["secretsRemoved"] = json!(done.secrets_removed);
     body["serviceHooksRemoved"] = json!(0);
-    body["stacksDetached"] = json!(stacks_detached);
-    body["runsCanceled"] = json!(0);
+    body["stacksDetached"] = json!(done.stacks_detached);
+    body["runsCanceled"] = json!(done.runs_canceled);
     body["reminder"] = json!(REMINDER);
     body
 }
