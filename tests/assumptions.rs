@@ -42,10 +42,11 @@ const OF_REFUSALS: [&str; 4] = [
 ];
 /// Of a hook without a user name.
 const OF_THE_USER_NAME: &str = "blankUserSendsBasic";
-/// Of calls that the product does not make yet: hooks, statuses, diffs.
-const NOT_USED_YET: [&str; 8] = [
+/// Of the statuses of pull requests: `report.rs` has it both ways.
+const OF_STATUSES: &str = "policyNeedsIteration";
+/// Of calls that the product does not make yet: hooks, diffs.
+const NOT_USED_YET: [&str; 7] = [
     "codeReadMakesHooks",
-    "policyNeedsIteration",
     "putEndsInactivity",
     "putEndsProbation",
     "putKeepsMaskedPassword",
@@ -58,7 +59,7 @@ const NOT_USED_YET: [&str; 8] = [
 async fn every_assumption_is_tested_both_ways_or_not_used_yet() -> Result<()> {
     let known: BTreeSet<&str> = azure_devops().await?.assumptions().into_keys().collect();
     let mut listed: Vec<&str> = [OF_THE_SENDER.as_slice(), &OF_REFUSALS, &NOT_USED_YET].concat();
-    listed.push(OF_THE_USER_NAME);
+    listed.extend([OF_THE_USER_NAME, OF_STATUSES]);
     assert_eq!(listed.len(), known.len());
     assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), known);
     Ok(())
