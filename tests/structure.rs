@@ -58,7 +58,15 @@ fn webhook_links_of_ours_only_what_the_design_lets_it() -> Result<()> {
 
 #[test]
 fn one_tls_stack_is_linked_anywhere() -> Result<()> {
-    for function in ["setup", "webhook", "deliveries", "stacks", "unlink"] {
+    for function in [
+        "setup",
+        "webhook",
+        "deliveries",
+        "stacks",
+        "announce",
+        "report",
+        "unlink",
+    ] {
         let packages = packages_of(function)?;
         let name_and_version = |line: &'_ str| line.trim_end_matches(" (*)").to_owned();
         let mut stacks: Vec<String> = packages
