@@ -74,7 +74,7 @@ impl App {
             records = batch.records.len(),
             announcements,
             failed = failed.len(),
-            duration_ms = started.elapsed().as_millis(),
+            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "batch"
         );
         failed.sort_unstable();

@@ -324,7 +324,7 @@ impl App {
                 true
             }
             Ok(Done::Unreadable) => {
-                tracing::error!(message = message.id, outcome = "unreadable", "report");
+                tracing::error!(message_id = message.id, outcome = "unreadable", "report");
                 self.hand_over(message).await
             }
             Ok(Done::Again(again)) if message.age(now) >= GIVES_UP => {
@@ -385,7 +385,7 @@ impl App {
         match sent.await {
             Ok(()) => true,
             Err(error) => {
-                tracing::error!(message = message.id, error = %error, "a message that could not be handed over");
+                tracing::error!(message_id = message.id, error = %error, "a message that could not be handed over");
                 false
             }
         }
