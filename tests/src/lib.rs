@@ -3,8 +3,10 @@
 //!
 //! It knows nothing of how the functions work.
 
+pub mod executor;
 pub mod portal;
 pub mod stack;
 
+pub use executor::Executor;
 pub use portal::Portal;
 pub use stack::{Answer, Function, Stack};

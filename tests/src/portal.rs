@@ -135,6 +135,26 @@ impl Portal {
             .collect())
     }
 
+    /// What Azure DevOps shows at a path of its REST API, to who has the token.
+    ///
+    /// # Errors
+    ///
+    /// Where it refuses.
+    pub async fn shows(&self, token: &str, path: &str) -> Result<Value> {
+        let url = self.url.trim_end_matches("/_control");
+        let answer = self
+            .http
+            .get(format!("{url}/{path}"))
+            .basic_auth("", Some(token))
+            .send()
+            .await?;
+        let status = answer.status();
+        if !status.is_success() {
+            bail!("Azure DevOps answers {status} to {path}");
+        }
+        Ok(answer.json().await?)
+    }
+
     /// Waits until nothing is under way.
     ///
     /// # Errors
