@@ -26,7 +26,7 @@ def check() -> None:
     """On copies, so that what Terraform leaves behind does not lie in infra/."""
     environment = terraform.local_environment(AWS_REGION="eu-west-1")
     terraform.Terraform(terraform.INFRA, environment, LOGS / "fmt.log").check("fmt", "-check", "-recursive", "-diff")
-    for source in [terraform.INFRA, *sorted((terraform.INFRA / "examples").iterdir())]:
+    for source in [terraform.INFRA, *sorted(it for it in (terraform.INFRA / "examples").iterdir() if it.is_dir())]:
         say(f"{source.relative_to(ROOT)}:")
         copy = ROOT / ".local" / "check" / source.name
         terraform.copy_configuration(copy, source, tests=True)

@@ -1,8 +1,9 @@
 locals {
   is_local = var.local_endpoint != ""
 
-  name           = "stackhook-${var.environment}"
-  event_bus_name = coalesce(var.event_bus_name, local.name)
+  deployment     = "stackhook-${var.environment}"
+  name           = coalesce(var.name, local.deployment)
+  event_bus_name = coalesce(var.event_bus_name, local.deployment)
   secret_prefix  = coalesce(var.secret_prefix, "stackhook/${var.environment}")
 
   account_id = data.aws_caller_identity.current.account_id

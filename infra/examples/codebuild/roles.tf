@@ -101,7 +101,7 @@ data "aws_iam_policy_document" "plan" {
       "dynamodb:Query",
       "dynamodb:Scan",
     ]
-    resources = ["arn:${local.partition}:dynamodb:${local.region}:${local.account_id}:table/${local.name}-*"]
+    resources = ["arn:${local.partition}:dynamodb:${local.region}:${local.account_id}:table/${local.deployment}-*"]
   }
 }
 

@@ -20,6 +20,18 @@ variable "environment" {
   }
 }
 
+variable "name" {
+  description = "What the names of everything here begin with; null takes stackhook-<environment>. Another one for a second executor of the same deployment."
+  type        = string
+  default     = null
+
+  # With the longest name behind it, a bucket's 63 characters are not outgrown.
+  validation {
+    condition     = var.name == null || try(can(regex("^[a-z0-9](-?[a-z0-9])*$", var.name)) && length(var.name) <= 34, false)
+    error_message = "name must be 1 to 34 lower-case letters, digits or single hyphens between them, or null."
+  }
+}
+
 variable "tags" {
   description = "Tags for everything that can be tagged, besides Application and Environment."
   type        = map(string)

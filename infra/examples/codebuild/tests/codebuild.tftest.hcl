@@ -115,6 +115,23 @@ run "some_stacks" {
   }
 }
 
+run "a_second_executor" {
+  command = plan
+
+  variables {
+    name = "harbor"
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_event_rule.run_requested.event_bus_name == "stackhook-prod"
+      && endswith(jsondecode(local.policies.plan).Statement[4].Resource, "table/stackhook-prod-*")
+      && aws_s3_bucket.archives.bucket == "harbor-archives-123456789012"
+    )
+    error_message = "It is named otherwise, and of the same deployment."
+  }
+}
+
 run "projects" {
   command = plan
 

@@ -153,6 +153,8 @@ class Case(unittest.TestCase):
             now = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ")
             wanted = report.sign("PATCH", f"http://{headers['host']}{path}", body, KEYS, "eu-west-1", "lambda", now)
             self.assertEqual({name: headers[name] for name in wanted}, wanted)
+            self.assertEqual(headers["x-amz-security-token"], KEYS[2])
+            self.assertIn("SignedHeaders=host;x-amz-date;x-amz-security-token,", headers["authorization"])
             what = json.loads(body)
             told.append((what["state"], what.get("description")))
         return told
