@@ -28,8 +28,8 @@ resource "aws_lambda_event_source_mapping" "deliveries" {
   # long (each try may take the function's whole time), and goes on by itself in the queue.
   maximum_retry_attempts = 5
 
-  # After a stop of the stream, what is older goes by the queue, too. A message there names records and does not have them: this
-  # leaves 23 of the stream's 24 hours to read them.
+  # After a stop of the mapping, what is older goes by the queue, too: a message there tells of what time the records are, and
+  # dispatch looks in the table for what has become of nothing since. So what is new does not wait until all of that is done.
   maximum_record_age_in_seconds = local.hour
 
   filter_criteria {
@@ -123,4 +123,11 @@ resource "aws_lambda_event_source_mapping" "queue" {
   scaling_config {
     maximum_concurrency = 10
   }
+}
+
+# Its own queue is how dispatch waits, as often as Azure DevOps asks it to, for a quarter of an hour. Lambda takes the sixteenth
+# time for a loop that nobody wanted, and would put the delivery into the dead-letter queue.
+resource "aws_lambda_function_recursion_config" "dispatch" {
+  function_name  = module.triggered["dispatch"].name
+  recursive_loop = "Allow"
 }

@@ -169,6 +169,11 @@ run "triggers" {
   }
 
   assert {
+    condition     = aws_lambda_function_recursion_config.dispatch.recursive_loop == "Allow" && aws_lambda_function_recursion_config.dispatch.function_name == module.triggered["dispatch"].name
+    error_message = "Lambda must not take what is put off again and again for a loop that nobody wanted."
+  }
+
+  assert {
     condition     = local.runs_url == "https://example.lambda-url.eu-west-1.on.aws" && local.knows_runs_url == ["announce"]
     error_message = "announce tells executors where to report to."
   }
@@ -325,6 +330,11 @@ run "on_the_local_aws" {
   assert {
     condition     = local.webhook_url == "http://127.0.0.1:4566/_aws/lambda-url/example"
     error_message = "Locally the webhook answers at a path."
+  }
+
+  assert {
+    condition     = aws_lambda_function_recursion_config.dispatch.recursive_loop == "Allow" && aws_lambda_function_recursion_config.dispatch.function_name == module.triggered["dispatch"].name
+    error_message = "Lambda must not take what is put off again and again for a loop that nobody wanted."
   }
 
   assert {
