@@ -33,10 +33,9 @@ test: ## every test, on a local stack of its own (of one: make test ONLY=name)
 	@$(if $(NEXTEST),,echo 'cargo-nextest is not installed: cargo test does it, a little slower')
 	@$(if $(PAYLOAD_CORPUS),,echo 'PAYLOAD_CORPUS is not set: of payloads only our own samples are run (tests/README.md)')
 	@$(if $(OPENAPI_SPECS),,echo 'OPENAPI_SPECS is not set: no exchange with Azure DevOps is judged by its documents (tests/README.md)')
-	@$(if $(ONLY),,$(PYTHON) infra/examples/codebuild/tests/scripts.py)
 	@$(LOCAL)/stack.py with --dir .local/test -- sh -c '$(LOCAL)/stack.py plan --dir .local/test && exec cargo $(RUNNER) --locked --workspace $(ONLY)'
 
-lint: lint-rust lint-supply lint-infra ## format, lints, docs, dependencies, Terraform
+lint: lint-rust lint-supply lint-infra ## format, lints, docs, dependencies, Terraform, the executor example's scripts
 
 lint-rust:
 	cargo fmt --all --check
@@ -46,8 +45,10 @@ lint-rust:
 lint-supply: $(CARGO_DENY)
 	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
 
+# With what an executor's own scripts do: those need curl and unzip beside Python and Terraform.
 lint-infra:
 	@$(LOCAL)/infra.py check
+	@$(PYTHON) infra/examples/codebuild/tests/scripts.py
 
 .local/bin/cargo-deny:
 	@echo '· cargo install cargo-deny to .local (once, some minutes)'

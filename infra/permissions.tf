@@ -82,6 +82,13 @@ data "aws_iam_policy_document" "stacks" {
     resources = [local.stacks_directory_index_arn]
   }
 
+  # A stack's runs end with it.
+  statement {
+    sid       = "ListRunsOfAStack"
+    actions   = ["dynamodb:Query"]
+    resources = [local.runs_index_arn]
+  }
+
   statement {
     sid       = "ReadIntegrations"
     actions   = ["dynamodb:GetItem"]
@@ -184,7 +191,7 @@ data "aws_iam_policy_document" "dispatch" {
   # Also authorises a transaction that consists of puts and updates.
   statement {
     sid       = "KeepRuns"
-    actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     resources = [local.table_arns.stacks]
   }
 

@@ -56,6 +56,7 @@ run "roles" {
       stacks = {
         KeepStacks       = "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
         ListStacks       = "dynamodb:Query"
+        ListRunsOfAStack = "dynamodb:Query"
         ReadIntegrations = "dynamodb:GetItem"
         ReadCredentials  = "secretsmanager:GetSecretValue"
       }
@@ -77,7 +78,7 @@ run "roles" {
         ReadDeliveries           = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query"
         ListParkedDeliveries     = "dynamodb:Query"
         KeepOutcomes             = "dynamodb:PutItem"
-        KeepRuns                 = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
+        KeepRuns                 = "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
         ListFollowersAndOpenRuns = "dynamodb:Query"
         ReadIntegrations         = "dynamodb:GetItem"
         ListIntegrations         = "dynamodb:Query"

@@ -19,7 +19,7 @@ use crate::{
     asked::{Wanted, kind},
     changed::{self, Place},
     delivery::Case,
-    push::named,
+    push::{is_commit, named},
 };
 
 /// What a comment says that asks for a run.
@@ -270,8 +270,9 @@ async fn commit(
     place: Place<'_>,
     now: &Now,
 ) -> Result<Option<String>, Hindrance> {
-    if now.commit.is_some() || now.supports_iterations == Some(false) {
-        return Ok(now.commit.clone());
+    let told = now.commit.clone().filter(|commit| is_commit(commit));
+    if told.is_some() || now.supports_iterations == Some(false) {
+        return Ok(told);
     }
     match client
         .iterations(place.project, place.repository, now.number)
@@ -279,7 +280,8 @@ async fn commit(
     {
         Ok(iterations) => {
             let latest = iterations.into_iter().max_by_key(|iteration| iteration.id);
-            Ok(latest.and_then(|iteration| iteration.source_commit))
+            let commit = latest.and_then(|iteration| iteration.source_commit);
+            Ok(commit.filter(|commit| is_commit(commit)))
         }
         Err(error) if error.is_about_the_token() || (error.is_passing() && !case.is_last_try) => {
             Err(error.into())

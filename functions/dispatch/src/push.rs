@@ -135,7 +135,7 @@ async fn commit(
     if let Some(commit) = update
         .new_object_id
         .clone()
-        .filter(|commit| !commit.is_empty())
+        .filter(|commit| is_commit(commit))
     {
         return Ok(Some(commit));
     }
@@ -188,6 +188,11 @@ fn run(
             case.now,
         )
     }
+}
+
+/// Whether a text is a commit's id: what a run is announced with, and asked for by, must be nothing else.
+pub(crate) fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The paths that a run names.
