@@ -6,6 +6,7 @@ mod alarms;
 mod answers;
 mod assumptions;
 mod bodies;
+mod by_hand;
 mod cases;
 mod change;
 mod corpus;
