@@ -14,6 +14,7 @@ use lambda_http::{Body, Response};
 use serde_json::{Value, json};
 use simulator::Running;
 
+use crate::run_store::one;
 use crate::support::{
     Bed, Fate, Linked, Tap, azure_devops, delivery, get, json as body_of, new_event, new_name,
     parts, post, problem, send,
@@ -367,7 +368,7 @@ async fn a_change_of_the_token_that_dies_at_any_call_is_finished_by_the_next() -
     Ok(())
 }
 
-async fn unlinking_dies(death: Death, has_a_stack: bool) -> Result<bool> {
+async fn unlinking_dies(death: Death, has_a_stack: bool, has_a_run: bool) -> Result<bool> {
     let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
     let app = bed.setup(&azure_devops).await?;
     let linked = bed.set_up(&app, &azure_devops).await?;
@@ -377,6 +378,12 @@ async fn unlinking_dies(death: Death, has_a_stack: bool) -> Result<bool> {
     if has_a_stack {
         body_of(stacks.handle(send("POST", "/stacks", &wanted)).await)?;
     }
+    let store = bed.store().await;
+    let run = if has_a_run {
+        Some(one(&store, name).await?)
+    } else {
+        None
+    };
     let answer = dying(&bed, death, async |endpoint| {
         let app = bed.unlink_at(&endpoint).await;
         let request = send("DELETE", &format!("/integrations/{name}"), &json!({}));
@@ -401,6 +408,10 @@ async fn unlinking_dies(death: Death, has_a_stack: bool) -> Result<bool> {
         let shown = body_of(stacks.handle(get(&format!("/stacks/{stack}"))).await)?;
         ensure!(shown["detached"] == true, "an orphan stack: {shown}");
     }
+    if let Some(run) = run {
+        let run = store.run(&run.id).await?.context("no run")?;
+        ensure!(!run.state.is_open(), "an orphan run: {run:?}");
+    }
     ensure!(post(&bed.webhook().await, &linked, "{}").await == 410);
     bed.two_minutes_pass(name).await?;
     let (status, body) = create(&app, &azure_devops, name).await?;
@@ -411,17 +422,27 @@ async fn unlinking_dies(death: Death, has_a_stack: bool) -> Result<bool> {
 
 #[tokio::test]
 async fn unlinking_that_dies_at_any_call_is_finished_by_the_next() -> Result<()> {
-    // The beginning, two secrets, a look for stacks, the tombstone.
-    let died = walk(|death| unlinking_dies(death, false)).await?;
-    assert!(at_each_of(5, died), "{died}");
+    // The beginning, two secrets, looks for stacks and for runs, the tombstone.
+    let died = walk(|death| unlinking_dies(death, false, false)).await?;
+    assert!(at_each_of(6, died), "{died}");
     Ok(())
 }
 
 #[tokio::test]
 async fn unlinking_with_a_stack_that_dies_at_any_call_leaves_it_detached_in_the_end() -> Result<()>
 {
-    let died = walk(|death| unlinking_dies(death, true)).await?;
-    assert!(at_each_of(6, died), "the stack besides: {died}");
+    let died = walk(|death| unlinking_dies(death, true, false)).await?;
+    assert!(at_each_of(7, died), "the stack besides: {died}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn unlinking_with_a_run_that_dies_at_any_call_leaves_it_canceled_in_the_end() -> Result<()> {
+    let died = walk(|death| unlinking_dies(death, false, true)).await?;
+    assert!(
+        at_each_of(8, died),
+        "the run read and written besides: {died}"
+    );
     Ok(())
 }
 

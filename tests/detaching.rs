@@ -1,11 +1,13 @@
-//! Stacks whose integration is unlinked, at any moment: detached, and attached again by a person alone.
+//! Stacks and runs whose integration is unlinked, at any moment: detached, and attached again by a person alone; cancelled.
 
 use anyhow::{Context, Result};
+use domain::{Run, RunState, run::CancelReason};
 use reqwest::Method;
 use serde_json::json;
-use store::{Detached, Saved};
+use store::{Detached, Saved, Store};
 
 use crate::{
+    run_store::{RETENTION, asked, one, stack, written},
     stacks::{control, create, linked, patch, shown, unlink, wanted},
     support::{Bed, azure_devops, get, json as body_of, new_name, now, problem},
 };
@@ -165,5 +167,81 @@ async fn what_an_earlier_unlinking_missed_is_detached_by_the_next() -> Result<()
     assert_eq!(unlink(&bed, &linked).await?["stacksDetached"], 1);
     let again = store.detach(&stack.name, &linked.name, now()).await?;
     assert_eq!(again, Detached::Before);
+    Ok(())
+}
+
+/// The states of runs, and why those are cancelled that are.
+async fn states(store: &Store, runs: &[Run]) -> Result<Vec<(RunState, Option<CancelReason>)>> {
+    let mut states = Vec::new();
+    for run in runs {
+        let run = store.run(&run.id).await?.context("no run")?;
+        states.push((run.state, run.canceled_because));
+    }
+    Ok(states)
+}
+
+#[tokio::test]
+async fn unlinking_cancels_what_is_open_of_the_integration_and_the_preview_says_so() -> Result<()> {
+    let bed = Bed::new()?;
+    let (linked, other) = (bed.linked().await?, bed.linked().await?);
+    let (store, path) = (bed.store().await, format!("/integrations/{}", linked.name));
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(one(&store, linked.name.as_str()).await?);
+    }
+    for (run, state) in [(0, RunState::Running), (1, RunState::Finished)] {
+        let next = runs[run].stepped(state, now());
+        store.change_run(&next, 1, RETENTION).await?;
+    }
+    let others = one(&store, other.name.as_str()).await?;
+    let preview = async || body_of(bed.unlink().await.handle(get(&path)).await);
+    let shown = preview().await?;
+    assert_eq!(shown["runsCount"], 2);
+    let row = |run: &Run, state| json!({ "id": run.id, "stack": run.stack, "state": state });
+    let newest_first = [row(&runs[2], "queued"), row(&runs[0], "running")];
+    assert_eq!(shown["runs"], json!(newest_first));
+    assert_eq!(shown, preview().await?, "a preview");
+
+    let done = unlink(&bed, &linked).await?;
+    assert_eq!(
+        (&done["runsCanceled"], &done["serviceHooksRemoved"]),
+        (&json!(2), &json!(0))
+    );
+    let canceled = (RunState::Canceled, Some(CancelReason::Unlinked));
+    let expected = [canceled, (RunState::Finished, None), canceled];
+    assert_eq!(states(&store, &runs).await?, expected);
+    assert_eq!(states(&store, &[others]).await?, [(RunState::Queued, None)]);
+    let shown = preview().await?;
+    assert_eq!(
+        (&shown["runs"], &shown["runsCount"]),
+        (&json!([]), &json!(0))
+    );
+
+    // One that was written at the very end of that is met by the same call again.
+    let missed = one(&store, linked.name.as_str()).await?;
+    let again = unlink(&bed, &linked).await?;
+    assert_eq!(again["runsCanceled"], 1, "what was done by this call");
+    assert_eq!(states(&store, &[missed]).await?, [canceled]);
+    assert_eq!(unlink(&bed, &linked).await?["runsCanceled"], 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_preview_names_fifty_runs_and_counts_all_and_unlinking_cancels_all() -> Result<()> {
+    let bed = Bed::new()?;
+    let (linked, store) = (bed.linked().await?, bed.store().await);
+    let stack = stack(linked.name.as_str())?;
+    let runs: Vec<Run> = (0..120)
+        .map(|number| asked(&stack, &number.to_string(), now()))
+        .collect();
+    written(&store, &runs).await?;
+    let path = format!("/integrations/{}", linked.name);
+    let preview = body_of(bed.unlink().await.handle(get(&path)).await)?;
+    assert_eq!(preview["runsCount"], 120);
+    assert_eq!(preview["runs"].as_array().map(Vec::len), Some(50));
+    assert_eq!(preview["runs"][0]["id"], json!(runs[119].id), "the newest");
+    assert_eq!(unlink(&bed, &linked).await?["runsCanceled"], 120);
+    let canceled = (RunState::Canceled, Some(CancelReason::Unlinked));
+    assert_eq!(states(&store, &runs).await?, vec![canceled; 120]);
     Ok(())
 }

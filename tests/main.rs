@@ -7,6 +7,7 @@ mod announce;
 mod answers;
 mod assumptions;
 mod bodies;
+mod by_hand;
 mod cases;
 mod change;
 mod corpus;

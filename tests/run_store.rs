@@ -387,11 +387,12 @@ async fn what_follows_a_repository_is_found_by_it_and_as_long_as_it_is_attached(
     };
     let names = vec![first.name.clone(), second.name.clone()];
     assert_eq!(followers(&first).await?, names);
-    assert_eq!(followers(&elsewhere).await?, [elsewhere.name.clone()]);
+    assert_eq!(followers(&elsewhere).await?, vec![elsewhere.name.clone()]);
     store.detach(&second.name, &integration, now()).await?;
-    assert_eq!(followers(&first).await?, [first.name.clone()]);
+    assert_eq!(followers(&first).await?, vec![first.name.clone()]);
     let found = store.followers(&integration, &first.repository.id).await?;
-    assert_eq!(found, [first], "whole");
+    let whole = store.stack(&first.name).await?.context("no stack")?;
+    assert_eq!(found, [whole]);
     Ok(())
 }
 

@@ -36,6 +36,19 @@ async fn every_function_url_event_reaches_its_route() -> Result<()> {
     let stacks = bed.stacks(&azure_devops).await?;
     let (status, body) = parts(&stacks.handle(event("stacks-list")?).await)?;
     assert_eq!(status, 200, "{body}");
+    let runs = bed.runs().await;
+    let (status, body) = parts(&runs.handle(event("runs-list")?).await)?;
+    assert_eq!(status, 200, "{body}");
+    for (app, file) in [("runs", "runs-patch"), ("stacks", "stacks-run")] {
+        let answer = match app {
+            "runs" => runs.handle(event(file)?).await,
+            _ => stacks.handle(event(file)?).await,
+        };
+        let (status, body) = parts(&answer)?;
+        assert_eq!((status, problem(&body)), (404, "not-found"), "{file}");
+        let detail = body["detail"].as_str().unwrap_or_default();
+        assert!(detail.starts_with("there is no s"), "its route: {detail}");
+    }
     for file in ["unlink-preview", "unlink"] {
         let (status, body) = parts(&bed.unlink().await.handle(event(file)?).await)?;
         assert_eq!((status, problem(&body)), (404, "not-found"), "{file}");

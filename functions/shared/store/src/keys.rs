@@ -36,7 +36,7 @@ pub(crate) const REPORT: &str = "report";
 pub const RUNS: &str = "runs";
 /// The sparse index that lists all runs: `month`, and `requested`.
 pub const TIMELINE: &str = "timeline";
-/// The sparse index of the runs that are queued or running: `open`, the integration's name, and `concerns`, which [`concerns`]
+/// The sparse index of the runs that are queued or running: `open`, the integration's name, and `concerns`, which `concerns`
 /// makes.
 pub const OPEN: &str = "open";
 /// The month in which the first run can have been: nothing reads further back.
