@@ -307,18 +307,25 @@ async fn moved_files_count_on_both_sides_and_more_changes_than_a_page_are_all_re
     let mut harbor = Dispatching::start().await?;
     let old = harbor.stack(json!({ "projectRoot": "attic" })).await?;
     let last = harbor.stack(json!({ "projectRoot": "zz" })).await?;
-    harbor
-        .push(json!({ "branch": "main", "files": { "attic/a.tf": "one and the same text\n" } }))
-        .await?;
-    harbor.dispatch().await?;
-    harbor
-        .push(json!({ "branch": "main", "files": { "attic/a.tf": null, "cellar/a.tf": "one and the same text\n" } }))
-        .await?;
-    let ids = harbor.dispatch().await?;
-    assert_eq!(
-        harbor.verdict(&ids[0], &old).await?,
-        (RUN.to_owned(), "`attic/a.tf` is in `attic/`".to_owned())
-    );
+    // Whether Azure DevOps tells a move, or a file that went and one that came.
+    for holds in [true, false] {
+        harbor.azure_devops.assume("renamesAreDetected", holds)?;
+        let text = format!("one and the same text, {holds}\n");
+        let (before, after) = (format!("attic/{holds}.tf"), format!("cellar/{holds}.tf"));
+        harbor
+            .push(json!({ "branch": "main", "files": { before.as_str(): text } }))
+            .await?;
+        harbor.dispatch().await?;
+        harbor
+            .push(json!({ "branch": "main", "files": { before.as_str(): null, after.as_str(): text } }))
+            .await?;
+        let ids = harbor.dispatch().await?;
+        let reason = format!("`{before}` is in `attic/`");
+        assert_eq!(
+            harbor.verdict(&ids[0], &old).await?,
+            (RUN.to_owned(), reason)
+        );
+    }
 
     let mut files = serde_json::Map::new();
     for number in 0..2_300 {
