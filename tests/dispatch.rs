@@ -364,6 +364,19 @@ async fn what_cannot_be_known_counts_as_touched_and_details_that_are_not_sent_ar
     let (verdict, reason) = harbor.verdict(&ids[0], &stack).await?;
     assert!(verdict == RUN && reason.contains("not known"), "{reason}");
 
+    // One ref twice: what is said last counts, and no write is refused for it.
+    let mut twice = bodies[0].clone();
+    twice["id"] = json!(uuid::Uuid::new_v4());
+    twice["resource"]["pushId"] =
+        json!(bodies[0]["resource"]["pushId"].as_i64().unwrap_or_default() + 1);
+    let update = twice["resource"]["refUpdates"][0].clone();
+    twice["resource"]["refUpdates"] = json!([update.clone(), update]);
+    let ids = harbor.dispatched(&[twice]).await?;
+    assert_eq!(
+        harbor.verdict(&ids[0], &stack).await?.1,
+        "`docs/` is outside `prod/`"
+    );
+
     // Without numbers, commits and the push's own number.
     let mut bare = bodies[0].clone();
     bare["id"] = json!(uuid::Uuid::new_v4());

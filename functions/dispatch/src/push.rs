@@ -1,6 +1,6 @@
 //! Which stacks a push asks for a run: every ref of it, for every stack that follows the repository.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ado::AdoClient;
 use domain::{
@@ -116,7 +116,17 @@ fn followed<'a>(push: &'a Push, stacks: &'a [Stack]) -> (Followed<'a>, Aside<'a>
     let mut followed: Followed<'a> = Vec::new();
     let mut aside: BTreeMap<&StackName, (&Stack, String)> = BTreeMap::new();
     let mut only_by_modules = 0;
-    for update in &push.ref_updates {
+    // No ref is updated twice by one push; if an event says so, what it says last counts.
+    let last: HashMap<&str, usize> = push
+        .ref_updates
+        .iter()
+        .enumerate()
+        .map(|(at, update)| (update.name.as_str(), at))
+        .collect();
+    for (at, update) in push.ref_updates.iter().enumerate() {
+        if last.get(update.name.as_str()) != Some(&at) {
+            continue;
+        }
         let mut followers = Vec::new();
         for stack in stacks {
             match concern(stack, update) {
