@@ -19,6 +19,7 @@ mod dispatch;
 mod dispatch_faults;
 mod faults;
 mod journey;
+mod outcomes;
 mod report;
 mod rotation;
 mod run_store;
