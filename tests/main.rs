@@ -33,3 +33,4 @@ mod strangers;
 mod structure;
 mod support;
 mod unlink;
+mod waking;
