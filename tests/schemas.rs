@@ -124,9 +124,22 @@ fn a_run_in_every_state_that_is_announced_is_as_its_schema_says() -> Result<()> 
 
 #[test]
 fn every_word_of_a_run_is_in_its_schema() -> Result<()> {
-    use CancelReason::{Executor, PullRequestClosed, PullRequestRetargeted, Unlinked};
+    use CancelReason::{
+        Executor, PullRequestClosed, PullRequestRetargeted, StackDeleted, Unlinked,
+    };
     let mut run = whole(RunState::Canceled)?;
-    for because in [PullRequestClosed, PullRequestRetargeted, Unlinked, Executor] {
+    let all = [
+        PullRequestClosed,
+        PullRequestRetargeted,
+        Unlinked,
+        StackDeleted,
+        Executor,
+    ];
+    for because in all {
+        // So that one more does not compile without a place above.
+        match because {
+            PullRequestClosed | PullRequestRetargeted | Unlinked | StackDeleted | Executor => {}
+        }
         run.canceled_because = Some(because);
         let found = faults("Run State Changed", &detail(&run, None));
         assert_eq!(found, Vec::<String>::new(), "{because:?}");
