@@ -6,9 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Bed, Linked, new_event, new_name, post, with_password};
+use crate::support::{
+    Bed, Linked, dispatching::Dispatching, new_event, new_name, post, with_password,
+};
 
 /// One condition of a pattern: where it looks, and what it wants to see.
 #[derive(Debug)]
@@ -103,10 +106,14 @@ impl Write for Log {
 }
 
 impl Log {
-    fn lines(&self) -> Vec<String> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&kept);
-        text.lines().map(str::to_owned).collect()
+    /// What was written since this was asked last.
+    fn lines(&self) -> Result<Vec<Value>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&std::mem::take(&mut *kept)).into_owned();
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}")))
+            .collect()
     }
 }
 
@@ -143,11 +150,7 @@ async fn every_alarm_on_deliveries_counts_a_line_that_the_webhook_writes() -> Re
     let strangers = (0..300).map(|_| app.handle(with_password(&new_name("nobody"), "guess", "{}")));
     futures::future::join_all(strangers).await;
 
-    let lines = log.lines();
-    let lines: Vec<Value> = lines
-        .iter()
-        .map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}")))
-        .collect::<Result<_>>()?;
+    let lines = log.lines()?;
     let patterns = patterns("delivery_alarms")?;
     assert!(patterns.len() >= 6, "{patterns:?}");
     for (alarm, conditions) in patterns {
@@ -157,5 +160,49 @@ async fn every_alarm_on_deliveries_counts_a_line_that_the_webhook_writes() -> Re
             "{alarm}: no line fits {conditions:?} of {lines:#?}"
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_alarm_on_parked_deliveries_counts_a_line_of_each_and_of_no_other() -> Result<()> {
+    let mut harbor = Dispatching::start().await?;
+    harbor.stack(json!({ "projectRoot": "prod" })).await?;
+    let mut bodies = Vec::new();
+    for path in ["prod/a.tf", "docs/a.md", "prod/b.tf", "prod/c.tf"] {
+        let push = json!({ "branch": "main", "files": { path: "1" } });
+        harbor.push(push).await?;
+        bodies.extend(harbor.sent().await?);
+    }
+    let patterns = patterns("dispatch_alarms")?;
+    let [(alarm, conditions)] = patterns.as_slice() else {
+        panic!("{patterns:?}")
+    };
+    assert_eq!(alarm, "parked");
+    let log = Log::default();
+    let writer = log.clone();
+    let logging = edge::log_to(move || writer.clone(), tracing::Level::INFO);
+    let _logging = tracing::subscriber::set_default(logging);
+    let counted = || -> Result<usize> {
+        let lines = log.lines()?;
+        let is_counted = |line: &&Value| conditions.iter().all(|condition| condition.fits(line));
+        Ok(lines.iter().filter(is_counted).count())
+    };
+
+    harbor.dispatched(&bodies[..2]).await?;
+    assert_eq!(counted()?, 0, "dispatched and ignored");
+    harbor
+        .control(Method::POST, "tokens/good/revoke", Value::Null)
+        .await?;
+    let ids = harbor.dispatched(&bodies[2..]).await?;
+    assert_eq!(counted()?, 2, "the token is refused");
+    // One that ends the process each time.
+    let body = json!({ "kind": "delivery", "delivery": ids[0].to_string(), "tries": 0 });
+    let message = Dispatching::message(&body, 9);
+    assert!(
+        Dispatching::hand(&harbor.app, vec![message])
+            .await?
+            .is_empty()
+    );
+    assert_eq!(counted()?, 1, "given up");
     Ok(())
 }

@@ -87,7 +87,7 @@ async fn every_payload_of_the_corpus_is_stored_and_told_in_words() -> Result<()>
     clippy::print_stderr,
     reason = "a test that has nothing to run against says so"
 )]
-fn say_that_only_our_samples_are_run() {
+pub(crate) fn say_that_only_our_samples_are_run() {
     eprintln!("PAYLOAD_CORPUS is not set: only the samples of events/ are run");
 }
 

@@ -33,6 +33,11 @@ async fn every_function_url_event_reaches_its_route() -> Result<()> {
             .await,
     )?;
     assert_eq!(status, 200, "{body}");
+    let redelivery = event("deliveries-redelivery")?;
+    let (status, body) = parts(&bed.deliveries().await.handle(redelivery).await)?;
+    assert_eq!((status, problem(&body)), (404, "not-found"));
+    let detail = body["detail"].as_str().unwrap_or_default();
+    assert!(detail.starts_with("there is no such delivery"), "{detail}");
     let stacks = bed.stacks(&azure_devops).await?;
     let (status, body) = parts(&stacks.handle(event("stacks-list")?).await)?;
     assert_eq!(status, 200, "{body}");

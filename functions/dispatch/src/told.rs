@@ -127,16 +127,18 @@ fn of_pull_request(it: &PullRequest) -> More {
 
 fn pull_request(it: &PullRequest) -> Value {
     let of = |text: &Option<String>| json!(text.as_deref().map(cut));
+    // Of one that is told by its number alone nobody knows whether it is a draft, or comes from a fork.
+    let is_told = it.source_ref.is_some();
     without_nulls(json!({
         "number": it.number,
         "title": it.title.as_deref().map(plain),
         "status": of(&it.status),
-        "isDraft": it.is_draft,
+        "isDraft": is_told.then_some(it.is_draft),
         "sourceRef": of(&it.source_ref),
         "targetRef": of(&it.target_ref),
         "sourceCommit": of(&it.source_commit),
         "mergeStatus": of(&it.merge_status),
-        "isFork": it.fork.is_some(),
+        "isFork": is_told.then(|| it.fork.is_some()),
     }))
 }
 

@@ -101,6 +101,13 @@ pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     if bytes.len() > LARGEST_REQUEST {
         return Err(invalid("the body is too large for this request".to_owned()));
     }
+    let no_object = || {
+        invalid("the body is a JSON object with the fields that the documentation names".to_owned())
+    };
+    // Serde takes a list for an object, too: its items for our fields, in whatever order those are declared.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(no_object());
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (message, path) = (error.inner().to_string(), error.path().to_string());
@@ -115,9 +122,7 @@ pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
             ))
             .at(path)
         } else {
-            invalid(
-                "the body is a JSON object with the fields that the documentation names".to_owned(),
-            )
+            no_object()
         }
     })?;
     json.end()
@@ -339,6 +344,10 @@ mod tests {
             ),
             (
                 "planted",
+                "the body is a JSON object with the fields that the documentation names",
+            ),
+            (
+                r#"["planted"]"#,
                 "the body is a JSON object with the fields that the documentation names",
             ),
         ] {
