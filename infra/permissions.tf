@@ -191,7 +191,7 @@ data "aws_iam_policy_document" "dispatch" {
   # Also authorises a transaction that consists of puts and updates.
   statement {
     sid       = "KeepRuns"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     resources = [local.table_arns.stacks]
   }
 

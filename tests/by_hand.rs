@@ -2,7 +2,7 @@
 //! stack.
 
 use anyhow::{Context, Result, ensure};
-use domain::run::CancelReason;
+use domain::{RunState, run::CancelReason};
 use integration_tests::portal::Repository;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -461,5 +461,28 @@ async fn what_a_deletion_that_was_cut_off_has_missed_is_canceled_by_the_same_cal
     let (status, body) = parts(&scene.app.handle(delete()).await)?;
     assert_eq!((status, problem(&body)), (404, "not-found"), "{body}");
     assert_eq!(scene.runs().await?[0]["state"], "canceled");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stack_that_is_moved_to_another_repository_leaves_no_run_open_behind() -> Result<()> {
+    let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
+    let (app, linked) = linked(&bed, &azure_devops).await?;
+    let name = new_name("moved");
+    let (status, body) = create(&app, &wanted(&name, &linked)).await?;
+    assert_eq!(status, 201, "{body}");
+    let asked = || send("POST", &format!("/stacks/{name}/runs"), &json!({}));
+    let run = body_of(app.handle(asked()).await)?;
+    // Another branch is followed, and the same repository: it stays.
+    let (status, _) = patch(&app, &name, &json!({ "branch": "develop" })).await?;
+    let id = run["id"].as_str().context("no id")?.parse()?;
+    let store = bed.store().await;
+    let state = async || anyhow::Ok(store.run(&id).await?.context("no run")?);
+    assert_eq!((status, state().await?.state), (200, RunState::Queued));
+    let website = json!({ "repository": "website", "branch": "main" });
+    let (status, body) = patch(&app, &name, &website).await?;
+    assert_eq!(status, 200, "{body}");
+    let canceled = state().await?.canceled_because;
+    assert_eq!(canceled, Some(CancelReason::StackMoved));
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use domain::{RunState, StackName, outcome::OutcomeWord};
+use domain::{RunState, StackName, outcome::OutcomeWord, run::CancelReason};
 use reqwest::Method;
 use serde_json::{Value, json};
 use store::DeliveryId;
@@ -164,13 +164,18 @@ async fn two_hundred_stacks_are_decided_in_one_invocation_with_a_dozen_calls() -
     };
     assert_eq!(of(".TransactWriteItems"), 4, "{calls:?}");
     assert_eq!(of(".Query"), 1, "{calls:?}");
-    // The integration before and after, the outcome, the token.
+    // The integration and the stacks once more after the runs; the outcome; the token.
     assert_eq!(
-        (of(".GetItem"), of(".PutItem"), of(".GetSecretValue")),
-        (2, 1, 1),
+        (
+            of(".GetItem"),
+            of(".BatchGetItem"),
+            of(".PutItem"),
+            of(".GetSecretValue")
+        ),
+        (2, 2, 1, 1),
         "{calls:?}"
     );
-    assert_eq!(calls.values().sum::<usize>(), 9, "{calls:?}");
+    assert_eq!(calls.values().sum::<usize>(), 11, "{calls:?}");
     let outcome = harbor.outcome(&ids[0]).await?.outcome;
     assert_eq!(outcome.runs().count(), 200);
     assert_eq!(
@@ -326,7 +331,7 @@ async fn a_token_that_is_refused_parks_deliveries_and_they_go_on_when_it_is_repl
     let stack = harbor.stack(json!({ "projectRoot": "prod" })).await?;
     let bodies = pushes(&mut harbor, 3).await?;
     harbor
-        .control(Method::POST, "tokens/good/revoke", Value::Null)
+        .control(Method::POST, "tokens/good/expire", Value::Null)
         .await?;
     let ids = harbor.dispatched(&bodies).await?;
     for id in &ids {
@@ -586,7 +591,7 @@ async fn a_delivery_that_ends_the_process_each_time_is_parked_and_nonsense_is_le
     let ids = harbor.stored(&bodies).await?;
     let body = json!({ "kind": "delivery", "delivery": ids[0].to_string(), "tries": 0 });
     assert!(
-        Dispatching::hand(&harbor.app, vec![Dispatching::message(&body, 3)])
+        Dispatching::hand(&harbor.app, vec![Dispatching::message(&body, 4)])
             .await?
             .is_empty()
     );
@@ -627,5 +632,89 @@ async fn without_enough_time_nothing_is_begun_and_the_record_comes_again() -> Re
             .is_empty()
     );
     assert_eq!(harbor.runs(&stack).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sign_in_page_is_taken_for_a_bad_moment_three_times_and_then_for_a_refusal() -> Result<()>
+{
+    let mut harbor = Dispatching::start().await?;
+    let stack = harbor.stack(json!({ "projectRoot": "prod" })).await?;
+    let bodies = pushes(&mut harbor, 2).await?;
+    let page = json!({ "kind": "signInPage", "path": "/diffs/commits" });
+    harbor.control(Method::POST, "faults", page).await?;
+    let ids = harbor.dispatched(&bodies).await?;
+    for tries in 1..3 {
+        assert!(harbor.store.outcome(&ids[0]).await?.is_none(), "{tries}");
+        assert!(harbor.later(&ids[0], tries).await?.is_empty());
+    }
+    assert!(harbor.later(&ids[0], 3).await?.is_empty());
+    assert_eq!(
+        harbor.outcome(&ids[0]).await?.outcome.word,
+        OutcomeWord::Parked
+    );
+    harbor
+        .control(Method::DELETE, "faults", Value::Null)
+        .await?;
+    assert!(harbor.later(&ids[1], 1).await?.is_empty());
+    assert_eq!(harbor.runs(&stack).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_that_comes_too_late_for_its_stack_or_its_integration_is_taken_back() -> Result<()> {
+    let mut harbor = Dispatching::start().await?;
+    let deleted = harbor.stack(json!({ "projectRoot": "prod" })).await?;
+    let kept = harbor.stack(json!({})).await?;
+    let bodies = pushes(&mut harbor, 2).await?;
+    let ids = harbor.stored(&bodies).await?;
+    // The stack goes while what changed is asked for.
+    let slow = json!({ "kind": "latency", "path": "/diffs/commits", "milliseconds": 2_000 });
+    harbor.control(Method::POST, "faults", slow).await?;
+    let before = harbor.asked("/diffs/commits");
+    let records = harbor.records(&ids[..1]).await?;
+    let handed = Dispatching::hand(&harbor.app, records);
+    let deletes = async {
+        while harbor.asked("/diffs/commits") == before {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        harbor.store.delete_stack(&deleted).await?;
+        anyhow::Ok(())
+    };
+    let (failed, ()) = tokio::try_join!(handed, deletes)?;
+    assert!(failed.is_empty());
+    harbor
+        .control(Method::DELETE, "faults", Value::Null)
+        .await?;
+    let canceled = harbor.runs(&deleted).await?;
+    assert_eq!(
+        canceled[0].canceled_because,
+        Some(CancelReason::StackDeleted)
+    );
+    assert_eq!(harbor.verdict(&ids[0], &deleted).await?.0, "canceled");
+    assert_eq!(harbor.runs(&kept).await?[0].state, RunState::Queued);
+
+    // A process that died after writing its runs: by the time the record comes again, the integration is unlinked.
+    let made = harbor.runs(&kept).await?;
+    let unlink = harbor.bed.unlink().await;
+    let path = format!("/integrations/{}", harbor.linked.name);
+    body_of(unlink.handle(send("DELETE", &path, &json!({}))).await)?;
+    let mut late = made[0].clone();
+    let identity = domain::run::Identity::Push {
+        ref_name: "refs/heads/main",
+        push_id: 1_000_000,
+    };
+    late.id = domain::RunId::of(&late.stack, &late.repository.id, identity);
+    late.delivery = Some(ids[1].to_string());
+    let new = store::NewRun {
+        run: late.clone(),
+        in_order_of: None,
+    };
+    let retention = jiff::SignedDuration::from_hours(24);
+    harbor.store.add_runs(&[new], retention).await?;
+    let records = harbor.records(&ids[1..]).await?;
+    assert!(Dispatching::hand(&harbor.app, records).await?.is_empty());
+    let run = harbor.store.run(&late.id).await?.context("no run")?;
+    assert_eq!(run.canceled_because, Some(CancelReason::Unlinked));
     Ok(())
 }

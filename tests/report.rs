@@ -140,7 +140,12 @@ impl Bench {
         );
         let shown = get(&self.azure_devops, &url).await?;
         let all = shown["value"].as_array().context("no list")?.iter();
-        let context = json!({ "genre": "stackhook", "name": run.stack });
+        let of_commit = run.pull_request.is_some() && place.starts_with("commits/");
+        let name = match of_commit {
+            true => format!("{}/proposed", run.stack),
+            false => run.stack.to_string(),
+        };
+        let context = json!({ "genre": "stackhook", "name": name });
         let own = all.filter(|it| it["context"] == context);
         Ok(own.cloned().collect())
     }

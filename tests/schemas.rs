@@ -125,7 +125,7 @@ fn a_run_in_every_state_that_is_announced_is_as_its_schema_says() -> Result<()> 
 #[test]
 fn every_word_of_a_run_is_in_its_schema() -> Result<()> {
     use CancelReason::{
-        Executor, PullRequestClosed, PullRequestRetargeted, StackDeleted, Unlinked,
+        Executor, PullRequestClosed, PullRequestRetargeted, StackDeleted, StackMoved, Unlinked,
     };
     let mut run = whole(RunState::Canceled)?;
     let all = [
@@ -133,12 +133,18 @@ fn every_word_of_a_run_is_in_its_schema() -> Result<()> {
         PullRequestRetargeted,
         Unlinked,
         StackDeleted,
+        StackMoved,
         Executor,
     ];
     for because in all {
         // So that one more does not compile without a place above.
         match because {
-            PullRequestClosed | PullRequestRetargeted | Unlinked | StackDeleted | Executor => {}
+            PullRequestClosed
+            | PullRequestRetargeted
+            | Unlinked
+            | StackDeleted
+            | StackMoved
+            | Executor => {}
         }
         run.canceled_because = Some(because);
         let found = faults("Run State Changed", &detail(&run, None));

@@ -78,7 +78,7 @@ run "roles" {
         ReadDeliveries           = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query"
         ListParkedDeliveries     = "dynamodb:Query"
         KeepOutcomes             = "dynamodb:PutItem"
-        KeepRuns                 = "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
+        KeepRuns                 = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
         ListFollowersAndOpenRuns = "dynamodb:Query"
         ReadIntegrations         = "dynamodb:GetItem"
         ListIntegrations         = "dynamodb:Query"

@@ -1,5 +1,7 @@
 //! Runs written, each once, and taken back where what asked for them was gone meanwhile.
 
+use std::collections::BTreeSet;
+
 use domain::{
     Integration, Run, RunState, Stack, Status,
     outcome::{ForStack, Verdict},
@@ -105,17 +107,45 @@ impl App {
         Ok((all, made))
     }
 
-    /// Takes back runs that were made while their integration was being unlinked, which may not have seen them any more.
-    /// Whether it was.
-    pub(crate) async fn take_back_if_unlinked(
+    /// Takes back runs that were made while their integration was being unlinked, or their stack deleted, moved or detached:
+    /// whoever did that may not have seen them any more.
+    pub(crate) async fn take_back_what_is_gone(
         &self,
         integration: &Integration,
+        stacks: &[Stack],
         made: &[Run],
         each: &mut [ForStack],
         now: Timestamp,
     ) -> Result<(), Hindrance> {
         if made.is_empty() {
             return Ok(());
+        }
+        let names: Vec<_> = made
+            .iter()
+            .map(|run| run.stack.clone())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        let stacks_now = self.store.stacks_now(&names).await?;
+        for before in stacks.iter().filter(|stack| names.contains(&stack.name)) {
+            let because = match stacks_now.get(&before.name) {
+                None => CancelReason::StackDeleted,
+                Some(now) if now.created_at != before.created_at => CancelReason::StackDeleted,
+                Some(now) if now.detached_at.is_some() => CancelReason::Unlinked,
+                Some(now)
+                    if now.integration != before.integration
+                        || now.repository.id != before.repository.id =>
+                {
+                    CancelReason::StackMoved
+                }
+                Some(_) => continue,
+            };
+            let of_it: Vec<Run> = made
+                .iter()
+                .filter(|run| run.stack == before.name)
+                .cloned()
+                .collect();
+            self.take_back(&of_it, because, each, now).await?;
         }
         let is_now = self.store.integration(&integration.name).await?;
         let is_the_same = is_now.is_some_and(|it| {

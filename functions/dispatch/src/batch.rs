@@ -11,13 +11,13 @@ use std::{
 };
 
 use aws_lambda_events::event::{dynamodb, sqs};
-use domain::IntegrationName;
+use domain::{IntegrationName, OutcomeWord};
 use futures::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use queues::Later;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::Value;
-use store::{Delivery, DeliveryId, DeliveryKind, EventsImage, events_image, keys};
+use store::{Delivery, DeliveryId, DeliveryKind, EventsImage, StoreError, events_image, keys};
 
 use crate::{App, delivery::Turn};
 
@@ -30,17 +30,17 @@ const KEPT: Duration = Duration::from_secs(8);
 /// With less than that left nothing new is begun.
 const TOO_LITTLE: Duration = Duration::from_secs(15);
 /// How often a message may be received before its delivery is parked: each time before, the process ended, or its time.
-const MOST_RECEIVES: u32 = 3;
+const MOST_RECEIVES: u32 = 4;
 /// How often a delivery is put off because its time is over, or Azure DevOps did not answer, before that parks it.
 const MOST_TIMES_OUT: u32 = 10;
 /// After how long what failed for a reason of ours is tried again.
-const OURS: Duration = Duration::from_secs(30);
+const OURS: Duration = Duration::from_secs(60);
 /// After how long an integration's parked deliveries are looked for once more: the index is behind by less.
 const SECOND_LOOK: Duration = Duration::from_secs(60);
 /// The most parked deliveries that are woken at once.
 const MOST_PARKED: usize = 10_000;
-/// The stream tells of a delivery about when it was received.
-const ABOUT: SignedDuration = SignedDuration::from_mins(10);
+/// The stream tells of a delivery within so long of its receipt; and clocks differ by less.
+const ABOUT: SignedDuration = SignedDuration::from_mins(1);
 
 /// By which way a delivery comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -309,13 +309,37 @@ impl App {
                 let id: DeliveryId = delivery
                     .parse()
                     .map_err(|_shown| "it names no delivery".to_owned())?;
-                let found = self
-                    .store
-                    .delivery(&id)
-                    .await
-                    .map_err(|error| edge::problem::chain(&error))?;
+                // What became of it says whether there is anything left to do: it may have been found twice.
+                let read = async {
+                    let is_done = match again {
+                        true => false,
+                        false => {
+                            let record = self.store.outcome(&id).await?;
+                            record.is_some_and(|it| it.outcome.word != OutcomeWord::Parked)
+                        }
+                    };
+                    let found = if is_done {
+                        None
+                    } else {
+                        self.store.delivery(&id).await?
+                    };
+                    Ok::<_, StoreError>(found)
+                };
+                let found = match read.await {
+                    Ok(found) => found,
+                    Err(error) => {
+                        tracing::warn!(
+                            delivery,
+                            cause = edge::problem::chain(&error),
+                            "a delivery cannot be read now"
+                        );
+                        let later = Later::delivery(&id, tries, again);
+                        let sent = self.queue.put_off(&later, OURS).await;
+                        return sent.map_err(|error| error.to_string());
+                    }
+                };
                 let Some(delivery) = found else {
-                    return Ok(()); // kept long enough
+                    return Ok(()); // done, or kept long enough
                 };
                 let turn = Turn {
                     door: Door::Queue,
@@ -381,7 +405,7 @@ impl App {
 
     /// Looks for what has no outcome of the time of a batch that the service gave up: it tells times, and no deliveries.
     async fn sweep(&self, batch: &BatchInfo, now: Timestamp) -> Result<(), String> {
-        let causes = |error: store::StoreError| edge::problem::chain(&error);
+        let causes = |error: StoreError| edge::problem::chain(&error);
         let from = batch.approximate_arrival_of_first_record - ABOUT;
         let until = batch.approximate_arrival_of_last_record + ABOUT;
         let until = until.min(now + ABOUT);

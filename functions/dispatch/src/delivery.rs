@@ -6,17 +6,20 @@ use std::time::{Duration, Instant};
 use domain::{
     Event, Guid, Integration, IntegrationName, Outcome, OutcomeWord, Status,
     event::{PullRequest, Repository},
+    run::CancelReason,
     summary::{place, plain},
 };
 use envelope::Notification;
 use jiff::Timestamp;
 use queues::Later;
-use store::{BusEvent, Delivery, DeliveryKind, OutcomeRecord};
+use store::{BusEvent, Delivery, DeliveryKind, OpenOf, OutcomeRecord, StoreError};
 
 use crate::{App, Hindrance, batch::Door, pull_request, told};
 
 /// After how many puttings off what cannot be asked counts as not known: a quarter of an hour, with the waits of [`wait`].
 const LAST_TRY: u32 = 7;
+/// How often a sign-in page is taken for a bad moment.
+const MOST_SIGN_INS: u32 = 3;
 /// The first wait, which doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(15);
 const LONGEST_WAIT: Duration = Duration::from_secs(240);
@@ -108,7 +111,7 @@ impl App {
     ) -> Result<Done, String> {
         let decided = match self.decide(delivery, turn, now).await {
             // Found out with a token that was kept: it may have been replaced.
-            Err((Hindrance::Token(_), true)) => {
+            Err((Hindrance::Token(_) | Hindrance::SignIn(_), true)) => {
                 let name = name_of(delivery);
                 if let Some(name) = &name {
                     self.has_a_new_token(name).await.map_err(words)?;
@@ -122,31 +125,38 @@ impl App {
                 self.write(delivery, turn, OutcomeRecord { outcome, event })
                     .await
             }
+            // A token that is good meets one, too, while Azure DevOps, or a proxy before it, has a bad moment.
+            Err((Hindrance::SignIn(why), _)) if turn.tries < MOST_SIGN_INS => {
+                self.asked_later(delivery, turn, &why, None).await
+            }
             Err((Hindrance::Passing(why, after), _)) => {
                 if let (Door::Stream, Some(name)) = (turn.door, name_of(delivery)) {
                     self.slow().insert(name);
                 }
-                tracing::warn!(
-                    delivery = delivery.head.id.to_string(),
-                    why,
-                    "Azure DevOps is asked again later"
-                );
-                self.put_off(
-                    delivery,
-                    Turn {
-                        tries: turn.tries + 1,
-                        ..turn
-                    },
-                    after.unwrap_or_else(|| wait(turn.tries)),
-                )
-                .await
+                self.asked_later(delivery, turn, &why, after).await
             }
-            Err((Hindrance::Token(why), _)) => {
+            Err((Hindrance::Token(why) | Hindrance::SignIn(why), _)) => {
                 self.park_for_the_token(delivery, turn, &why, now).await
             }
             Err((Hindrance::ForGood(why), _)) => self.park(delivery, turn, &why, now).await,
             Err((Hindrance::Ours(why), _)) => Err(why),
         }
+    }
+
+    /// Puts a delivery off, for as long as Azure DevOps says, and not shorter than is usual for so many tries.
+    async fn asked_later(
+        &self,
+        delivery: &Delivery,
+        turn: Turn,
+        why: &str,
+        after: Option<Duration>,
+    ) -> Result<Done, String> {
+        let id = delivery.head.id.to_string();
+        tracing::warn!(delivery = id, why, "Azure DevOps is asked again later");
+        let usual = wait(turn.tries);
+        let wait = after.map_or(usual, |after| after.max(usual));
+        let tries = turn.tries + 1;
+        self.put_off(delivery, Turn { tries, ..turn }, wait).await
     }
 
     /// Parks a delivery that would fail again: a person sees it, and can have it sent again.
@@ -229,16 +239,30 @@ impl App {
     ) -> Result<Done, String> {
         let (word, runs) = (record.outcome.word, record.outcome.runs().count());
         let head = &delivery.head;
-        self.store
-            .record_outcome(
-                &head.id,
-                head.received,
-                &record,
-                self.retention.events,
-                turn.again,
-            )
-            .await
-            .map_err(|error| edge::problem::chain(&error))?;
+        let write = async |record: &OutcomeRecord| {
+            let (retention, again) = (self.retention.events, turn.again);
+            self.store
+                .record_outcome(&head.id, head.received, record, retention, again)
+                .await
+        };
+        let written = match write(&record).await {
+            // Thousands of runs by one delivery: that they are there counts, and they name the delivery themselves.
+            Err(StoreError::Refused { .. } | StoreError::Unreadable(_)) => {
+                let note = format!("{runs} runs: the decisions are too many to be kept");
+                let outcome = Outcome {
+                    note: Some(note),
+                    decisions: Vec::new(),
+                    ..record.outcome
+                };
+                write(&OutcomeRecord {
+                    outcome,
+                    event: record.event,
+                })
+                .await
+            }
+            written => written,
+        };
+        written.map_err(|error| edge::problem::chain(&error))?;
         Ok(Done::Decided(word, runs))
     }
 
@@ -266,6 +290,25 @@ impl App {
         wait: Duration,
     ) -> Result<(), String> {
         self.put_off(delivery, turn, wait).await.map(drop)
+    }
+
+    /// Cancels the runs of a delivery whose integration was unlinked before its process, which died, could look again.
+    async fn end_what_it_made(
+        &self,
+        name: &IntegrationName,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Result<(), Hindrance> {
+        let id = Some(delivery.head.id.to_string());
+        for run in self.store.open_runs(name, OpenOf::Integration).await? {
+            if run.delivery == id {
+                let because = CancelReason::Unlinked;
+                self.store
+                    .cancel_run(&run.id, because, self.retention.runs, now)
+                    .await?;
+            }
+        }
+        Ok(())
     }
 
     /// What a delivery means; beside a hindrance, whether the token was one that had been kept.
@@ -305,6 +348,9 @@ impl App {
         let integration = match integration {
             Some(integration) if integration.status == Status::Active => integration,
             _ => {
+                self.end_what_it_made(&name, delivery, now)
+                    .await
+                    .map_err(fresh)?;
                 return Ok(tell(Outcome::ignored(
                     "the integration is not active any more",
                     now,
@@ -450,6 +496,7 @@ fn words(hindrance: Hindrance) -> String {
         Hindrance::Ours(why)
         | Hindrance::ForGood(why)
         | Hindrance::Token(why)
+        | Hindrance::SignIn(why)
         | Hindrance::Passing(why, _) => why,
     }
 }

@@ -153,6 +153,8 @@ enum Hindrance {
     ForGood(String),
     /// Azure DevOps does not take the token.
     Token(String),
+    /// It shows a sign-in page: it does not take the token, or something stands between.
+    SignIn(String),
     /// Azure DevOps is slow, limits, or is down; and after how long it asks to be called again.
     Passing(String, Option<Duration>),
 }

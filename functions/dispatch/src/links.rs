@@ -90,7 +90,9 @@ impl App {
 impl From<AdoError> for Hindrance {
     fn from(error: AdoError) -> Self {
         let words = domain::summary::plain(&error.to_string());
-        if error.is_about_the_token() {
+        if matches!(error, AdoError::SignInPage) {
+            Self::SignIn(words)
+        } else if error.is_about_the_token() {
             Self::Token(words)
         } else {
             let after = error

@@ -3,7 +3,7 @@
 //! An event only says that something may be different: what is acted upon is the pull request as it is now. So events that
 //! come twice, late or in another order come to the same, and a vote or a reviewer to nothing.
 
-use ado::{AdoClient, AdoError};
+use ado::AdoClient;
 use domain::{
     Guid, Run, Stack,
     event::{Comment, CommentChange, PullRequest},
@@ -168,7 +168,7 @@ impl App {
             if let Some(because) = because {
                 self.take_back(&made, because, &mut asked, case.now).await?;
             }
-            self.take_back_if_unlinked(case.integration, &made, &mut asked, case.now)
+            self.take_back_what_is_gone(case.integration, stacks, &made, &mut asked, case.now)
                 .await?;
         }
         each.extend(asked);
@@ -263,7 +263,8 @@ async fn now(
     })
 }
 
-/// The source commit. While a trial merge is under way none may be told (facts 4.3): the latest iteration has it then.
+/// The source commit: that of the latest iteration. What the pull request itself says, the head at the last trial merge, can lag
+/// a push, or be absent while a merge is under way (facts 4.3); it stands in where iterations are not counted, or not told.
 async fn commit(
     case: &Case<'_>,
     client: &AdoClient,
@@ -271,7 +272,7 @@ async fn commit(
     now: &Now,
 ) -> Result<Option<String>, Hindrance> {
     let told = now.commit.clone().filter(|commit| is_commit(commit));
-    if told.is_some() || now.supports_iterations == Some(false) {
+    if now.supports_iterations == Some(false) {
         return Ok(told);
     }
     match client
@@ -281,13 +282,12 @@ async fn commit(
         Ok(iterations) => {
             let latest = iterations.into_iter().max_by_key(|iteration| iteration.id);
             let commit = latest.and_then(|iteration| iteration.source_commit);
-            Ok(commit.filter(|commit| is_commit(commit)))
+            Ok(commit.filter(|commit| is_commit(commit)).or(told))
         }
         Err(error) if error.is_about_the_token() || (error.is_passing() && !case.is_last_try) => {
             Err(error.into())
         }
-        Err(AdoError::NotFound(_)) => Ok(None),
-        Err(error) => Err(Hindrance::ForGood(plain(&error.to_string()))),
+        Err(_stays) => Ok(told),
     }
 }
 

@@ -25,13 +25,8 @@ const AT_A_TIME: usize = 4;
 /// How many refs of one push that no stack tracks are looked at for the sake of modules.
 const MOST_UNTRACKED: usize = 50;
 
-/// What a ref that was updated is to a stack.
-enum Concern {
-    /// It is followed.
-    Followed,
-    /// It is not, and why.
-    No(String),
-}
+/// What the ref of every branch begins with.
+const HEADS: &str = "refs/heads/";
 
 impl App {
     /// Decides on a push. `stacks` follow its repository.
@@ -85,7 +80,7 @@ impl App {
         }
         let (asked, made) = self.ask(wanted).await?;
         each.extend(asked);
-        self.take_back_if_unlinked(case.integration, &made, &mut each, case.now)
+        self.take_back_what_is_gone(case.integration, stacks, &made, &mut each, case.now)
             .await?;
         // What is not followed is said of a stack only where nothing else is.
         let told: HashSet<StackName> = each.iter().map(|one| one.stack.clone()).collect();
@@ -129,11 +124,10 @@ fn followed<'a>(push: &'a Push, stacks: &'a [Stack]) -> (Followed<'a>, Aside<'a>
         }
         let mut followers = Vec::new();
         for stack in stacks {
-            match concern(stack, update) {
-                Concern::Followed => followers.push(stack),
-                Concern::No(reason) => {
-                    aside.entry(&stack.name).or_insert((stack, reason));
-                }
+            if follows(stack, update) {
+                followers.push(stack);
+            } else if !aside.contains_key(&stack.name) {
+                aside.insert(&stack.name, (stack, why_not(update)));
             }
         }
         if followers.is_empty() {
@@ -193,17 +187,19 @@ fn nothing(stack: &Stack, reason: String) -> ForStack {
     }
 }
 
-fn concern(stack: &Stack, update: &RefUpdate) -> Concern {
-    let Some(branch) = update.name.strip_prefix("refs/heads/") else {
-        return Concern::No(format!("{} is no branch", in_words(&update.name)));
-    };
-    if update.change() == RefChange::Deleted {
-        return Concern::No(format!("branch `{}` was deleted", plain(branch)));
-    }
-    if stack.kind == StackKind::Module || update.name == stack.branch.as_str() {
-        Concern::Followed
-    } else {
-        Concern::No(format!("branch `{}` is not tracked", plain(branch)))
+/// Whether a ref that was updated is one that a stack follows: its branch; of a module every branch.
+fn follows(stack: &Stack, update: &RefUpdate) -> bool {
+    update.name.starts_with(HEADS)
+        && update.change() != RefChange::Deleted
+        && (stack.kind == StackKind::Module || update.name == stack.branch.as_str())
+}
+
+/// Why a ref that was updated is none that a stack follows.
+fn why_not(update: &RefUpdate) -> String {
+    match (update.name.strip_prefix(HEADS), update.change()) {
+        (None, _) => format!("{} is no branch", in_words(&update.name)),
+        (Some(branch), RefChange::Deleted) => format!("branch `{}` was deleted", plain(branch)),
+        (Some(branch), _) => format!("branch `{}` is not tracked", plain(branch)),
     }
 }
 

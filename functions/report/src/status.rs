@@ -47,7 +47,17 @@ pub(crate) async fn tell(client: &AdoClient, run: &Run, is_patient: bool) -> Tol
     let (mut refusals, mut shown) = (Vec::new(), false);
     // The commit of a fork may lie in another repository, which is not ours to write to.
     if !run.pull_request.as_ref().is_some_and(|it| it.is_fork) {
-        let told = client.set_commit_status(project, repository, &run.commit, &status);
+        // Pushes and pull requests of one commit have a status each: the end of one must not hide the other's.
+        let proposed = format!("{}/proposed", run.stack);
+        let of_commit = NewStatus {
+            name: if run.pull_request.is_some() {
+                &proposed
+            } else {
+                run.stack.as_str()
+            },
+            ..status
+        };
+        let told = client.set_commit_status(project, repository, &run.commit, &of_commit);
         match told.await {
             Ok(()) => shown = true,
             Err(error) if is_lasting(&error) => {

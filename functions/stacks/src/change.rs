@@ -1,6 +1,9 @@
 //! `PATCH /stacks/{name}`: anything but the name. Where it changes what is followed, that is looked for in Azure DevOps again.
 
-use domain::{Branch, IntegrationName, Labels, PathGlobs, ProjectRoot, Stack, StackKind};
+use domain::{
+    Branch, IntegrationName, Labels, PathGlobs, ProjectRoot, Run, Stack, StackKind,
+    run::CancelReason,
+};
 use edge::http::Answer;
 use edge::{Problem, ProblemKind};
 use http::StatusCode;
@@ -12,7 +15,7 @@ use store::Saved;
 use crate::{
     App, fields,
     follow::{self, Wanted},
-    problems, save,
+    problems, save, show,
 };
 
 /// The request's body. What is absent stays as it is, `null` removes it, or gives what is usual in its place.
@@ -63,7 +66,7 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
     let body: ChangeRequest = edge::http::body(request)?;
     let (changes, as_read) = body.understood()?;
     let mut stack = app.stack(name).await?;
-    let read = stack.updated_at;
+    let (before, read) = (stack.clone(), stack.updated_at);
     if as_read.is_some_and(|as_read| as_read.as_microsecond() != read.as_microsecond()) {
         return Err(problems::changed_since());
     }
@@ -86,6 +89,16 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
     let saved = app.store.change_stack(&stack, read).await;
     match saved.map_err(Problem::ours)? {
         Saved::Yes => {
+            // What it followed asks for nothing any more: nobody else would find its runs again.
+            let moved = stack.integration != before.integration
+                || stack.repository.id != before.repository.id;
+            if moved {
+                let is_meant = |run: &Run| {
+                    run.integration != stack.integration || run.repository.id != stack.repository.id
+                };
+                let because = CancelReason::StackMoved;
+                show::cancel_runs(app, &stack.name, because, is_meant, now).await?;
+            }
             let notes = found.as_ref().map_or(&[][..], |found| &found.notes);
             let linked_to = found.as_ref().map(|found| &found.integration);
             save::saved(app, StatusCode::OK, stack, linked_to, notes, now).await

@@ -69,28 +69,30 @@ pub(crate) async fn delete(app: &App, name: &str, now: Timestamp) -> Answer {
     let found = app.store.stack(&name).await.map_err(Problem::ours)?;
     let Some(stack) = found else {
         // What was asked for since is another stack's, which has got the name a moment ago.
-        cancel_runs(app, &name, Some(now), now).await?;
+        let because = CancelReason::StackDeleted;
+        cancel_runs(app, &name, because, |run| run.requested_at < now, now).await?;
         return Err(problems::no_such_stack());
     };
     app.store.delete_stack(&name).await.map_err(Problem::ours)?;
     let mut body = shown(&stack);
-    body["runsCanceled"] = json!(cancel_runs(app, &name, None, now).await?);
+    let canceled = cancel_runs(app, &name, CancelReason::StackDeleted, |_| true, now).await?;
+    body["runsCanceled"] = json!(canceled);
     Ok((StatusCode::OK, body))
 }
 
-/// Cancels the open runs of a stack that is gone, those alone that were asked for `before`; gives how many those were.
-async fn cancel_runs(
+/// Cancels the open runs of a stack that are meant; gives how many those were.
+pub(crate) async fn cancel_runs(
     app: &App,
     stack: &StackName,
-    before: Option<Timestamp>,
+    because: CancelReason,
+    is_meant: impl Fn(&Run) -> bool,
     now: Timestamp,
 ) -> Result<usize, Problem> {
     let filter = RunFilter {
         stack: Some(stack.clone()),
         state: None,
     };
-    let is_meant =
-        |run: &Run| run.state.is_open() && before.is_none_or(|before| run.requested_at < before);
+    let is_open = |run: &Run| run.state.is_open() && is_meant(run);
     let (mut canceled, mut after): (usize, Option<RunCursor>) = (0, None);
     loop {
         let page = app
@@ -98,9 +100,8 @@ async fn cancel_runs(
             .runs(&filter, after.as_ref(), READ_AT_ONCE, now)
             .await;
         let page = page.map_err(Problem::ours)?;
-        let ended = stream::iter(page.runs.into_iter().filter(is_meant))
+        let ended = stream::iter(page.runs.into_iter().filter(&is_open))
             .map(async |run| {
-                let because = CancelReason::StackDeleted;
                 app.store
                     .cancel_run(&run.id, because, app.run_retention, now)
                     .await

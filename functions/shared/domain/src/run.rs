@@ -12,10 +12,10 @@ use crate::{
     stack::{Reference, Stack},
 };
 
-/// The most changed paths that a run names, and the most bytes of them: an event of EventBridge has room for a hundred
-/// times as much, and what needs them all can ask for the diff itself.
+/// The most changed paths that a run names, and the most bytes of them: two hundred runs of one push are written at once, into
+/// one partition of an index, and what needs all paths can ask for the diff itself.
 const MOST_PATHS: usize = 100;
-const MOST_PATH_BYTES: usize = 8 * 1_024;
+const MOST_PATH_BYTES: usize = 2 * 1_024;
 
 /// A text that is no run's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -272,6 +272,8 @@ pub enum CancelReason {
     Unlinked,
     /// Its stack was deleted.
     StackDeleted,
+    /// Its stack follows another repository, or the same through another integration, now.
+    StackMoved,
     /// Its executor says so.
     Executor,
 }
@@ -291,6 +293,7 @@ impl CancelReason {
             Self::PullRequestRetargeted => "the pull request goes into another branch now",
             Self::Unlinked => "the integration was unlinked",
             Self::StackDeleted => "its stack was deleted",
+            Self::StackMoved => "its stack follows something else now",
             Self::Executor => "the executor canceled it",
         }
     }
@@ -323,7 +326,7 @@ pub struct RunPullRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangedPaths {
-    /// At most 100 of them, and at most 8 KB.
+    /// At most 100 of them, and at most 2 KB.
     pub paths: Vec<String>,
     /// How many there are; `None` where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -573,7 +576,7 @@ mod tests {
         let many: Vec<String> = (0..500).map(|number| format!("a/{number}")).collect();
         let named = ChangedPaths::of(&many);
         assert_eq!((named.paths.len(), named.count), (MOST_PATHS, Some(500)));
-        let long = vec!["x".repeat(5_000), "y".repeat(5_000), "z".to_owned()];
+        let long = vec!["x".repeat(1_500), "y".repeat(1_500), "z".to_owned()];
         let named = ChangedPaths::of(&long);
         assert_eq!((named.paths.len(), named.count), (1, Some(3)));
     }

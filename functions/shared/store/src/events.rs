@@ -412,47 +412,14 @@ impl Store {
     ///
     /// [`StoreError::Unavailable`], or [`StoreError::Unreadable`] for one that cannot be read.
     pub async fn deliveries(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
-        let mut found: HashMap<DeliveryId, Item> = HashMap::new();
-        for chunk in ids.chunks(100) {
-            let mut wanted: Vec<Item> = chunk.iter().map(key).collect();
-            let mut waits = BATCH_WAITS.iter();
-            while !wanted.is_empty() {
-                let request = KeysAndAttributes::builder()
-                    .set_keys(Some(wanted))
-                    // A head that was listed must not seem to be gone because another replica is behind.
-                    .consistent_read(true)
-                    .build()
-                    .map_err(|error| StoreError::Unreadable(error.to_string()))?;
-                let answer = self
-                    .client
-                    .batch_get_item()
-                    .request_items(&self.tables.events, request)
-                    .send()
-                    .await
-                    .map_err(|error| StoreError::from_sdk("read deliveries", error))?;
-                for item in answer
-                    .responses
-                    .unwrap_or_default()
-                    .remove(&self.tables.events)
-                    .unwrap_or_default()
-                {
-                    if let Some(id) = id_of(&item) {
-                        found.insert(id, item);
-                    }
-                }
-                let mut left = answer.unprocessed_keys.unwrap_or_default();
-                wanted = left
-                    .remove(&self.tables.events)
-                    .map(|left| left.keys)
-                    .unwrap_or_default();
-                if !wanted.is_empty() {
-                    let Some(wait) = waits.next() else {
-                        return Err(StoreError::Throttled("read deliveries"));
-                    };
-                    tokio::time::sleep(*wait).await;
-                }
-            }
-        }
+        let keys = ids.iter().map(key).collect();
+        let items = self
+            .batch(&self.tables.events, keys, "read deliveries")
+            .await?;
+        let mut found: HashMap<DeliveryId, Item> = items
+            .into_iter()
+            .filter_map(|item| Some((id_of(&item)?, item)))
+            .collect();
         let mut deliveries = Vec::with_capacity(ids.len());
         for id in ids {
             if let Some(item) = found.remove(id) {
@@ -460,6 +427,47 @@ impl Store {
             }
         }
         Ok(deliveries)
+    }
+
+    /// The items of a table that have these keys, in no order.
+    pub(crate) async fn batch(
+        &self,
+        table: &str,
+        keys: Vec<Item>,
+        doing: &'static str,
+    ) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::with_capacity(keys.len());
+        for chunk in keys.chunks(100) {
+            let mut wanted = chunk.to_vec();
+            let mut waits = BATCH_WAITS.iter();
+            while !wanted.is_empty() {
+                let request = KeysAndAttributes::builder()
+                    .set_keys(Some(wanted))
+                    // What was listed must not seem to be gone because another replica is behind.
+                    .consistent_read(true)
+                    .build()
+                    .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+                let answer = self
+                    .client
+                    .batch_get_item()
+                    .request_items(table, request)
+                    .send()
+                    .await
+                    .map_err(|error| StoreError::from_sdk(doing, error))?;
+                let mut found = answer.responses.unwrap_or_default();
+                items.extend(found.remove(table).unwrap_or_default());
+                let mut left = answer.unprocessed_keys.unwrap_or_default();
+                let left = left.remove(table).map(|left| left.keys);
+                wanted = left.unwrap_or_default();
+                if !wanted.is_empty() {
+                    let Some(wait) = waits.next() else {
+                        return Err(StoreError::Throttled(doing));
+                    };
+                    tokio::time::sleep(*wait).await;
+                }
+            }
+        }
+        Ok(items)
     }
 
     /// One delivery whole.

@@ -12,6 +12,7 @@
 //! | begin and end a rotation of the password | [`Store::begin_rotation`], [`Store::end_rotation`] | integrations | conditional |
 //! | begin and finish unlinking | [`Store::begin_unlink`], [`Store::finish_unlink`] | integrations | conditional |
 //! | one stack | [`Store::stack`] | stacks | `stack#<name>`, `stack`; consistent |
+//! | several stacks as they are now | [`Store::stacks_now`] | stacks | a batch of keys; consistent |
 //! | all stacks by name | [`Store::stacks`] | stacks / `directory` | `stack`, `stack#<name>` |
 //! | create, change, delete a stack | [`Store::create_stack`], [`Store::change_stack`], [`Store::delete_stack`] | stacks | the first two conditional |
 //! | the stacks of an integration, detach one | [`Store::stacks_of`], [`Store::detach`] | stacks / `followers` | name; conditional |

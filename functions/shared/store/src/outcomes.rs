@@ -151,6 +151,11 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let json = serde_json::to_vec(record)
             .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        if json.len() > LARGEST {
+            return Err(StoreError::Unreadable(
+                "the outcome is too large".to_owned(),
+            ));
+        }
         let word = record.outcome.word;
         let is_parked = word == OutcomeWord::Parked;
         let item = to_item(&OutcomeItem {

@@ -153,6 +153,28 @@ impl Store {
             .transpose()
     }
 
+    /// Several stacks as they are now; what is gone is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where they cannot be read.
+    pub async fn stacks_now(
+        &self,
+        names: &[StackName],
+    ) -> Result<HashMap<StackName, Stack>, StoreError> {
+        let keys = names.iter().map(key).collect();
+        let items = self
+            .batch(&self.tables.stacks, keys, "read stacks")
+            .await?
+            .into_iter();
+        items
+            .map(|item| {
+                let stack = Stack::from(from_item::<StackItem>(item)?);
+                Ok((stack.name.clone(), stack))
+            })
+            .collect()
+    }
+
     /// A page of all stacks, by name.
     ///
     /// # Errors
