@@ -9,12 +9,13 @@ use std::{
 use anyhow::{Context, Result};
 
 /// What concerns these functions, by letter: how many there are.
-const LISTED: [(char, u32); 6] = [
+const LISTED: [(char, u32); 7] = [
     ('A', 12),
     ('P', 16),
     ('S', 16),
     ('K', 4),
     ('R', 7),
+    ('F', 10),
     ('U', 12),
 ];
 

@@ -307,18 +307,25 @@ async fn moved_files_count_on_both_sides_and_more_changes_than_a_page_are_all_re
     let mut harbor = Dispatching::start().await?;
     let old = harbor.stack(json!({ "projectRoot": "attic" })).await?;
     let last = harbor.stack(json!({ "projectRoot": "zz" })).await?;
-    harbor
-        .push(json!({ "branch": "main", "files": { "attic/a.tf": "one and the same text\n" } }))
-        .await?;
-    harbor.dispatch().await?;
-    harbor
-        .push(json!({ "branch": "main", "files": { "attic/a.tf": null, "cellar/a.tf": "one and the same text\n" } }))
-        .await?;
-    let ids = harbor.dispatch().await?;
-    assert_eq!(
-        harbor.verdict(&ids[0], &old).await?,
-        (RUN.to_owned(), "`attic/a.tf` is in `attic/`".to_owned())
-    );
+    // Whether Azure DevOps tells a move, or a file that went and one that came.
+    for holds in [true, false] {
+        harbor.azure_devops.assume("renamesAreDetected", holds)?;
+        let text = format!("one and the same text, {holds}\n");
+        let (before, after) = (format!("attic/{holds}.tf"), format!("cellar/{holds}.tf"));
+        harbor
+            .push(json!({ "branch": "main", "files": { before.as_str(): text } }))
+            .await?;
+        harbor.dispatch().await?;
+        harbor
+            .push(json!({ "branch": "main", "files": { before.as_str(): null, after.as_str(): text } }))
+            .await?;
+        let ids = harbor.dispatch().await?;
+        let reason = format!("`{before}` is in `attic/`");
+        assert_eq!(
+            harbor.verdict(&ids[0], &old).await?,
+            (RUN.to_owned(), reason)
+        );
+    }
 
     let mut files = serde_json::Map::new();
     for number in 0..2_300 {
@@ -356,6 +363,19 @@ async fn what_cannot_be_known_counts_as_touched_and_details_that_are_not_sent_ar
     let ids = harbor.dispatched(&[no_longer_there]).await?;
     let (verdict, reason) = harbor.verdict(&ids[0], &stack).await?;
     assert!(verdict == RUN && reason.contains("not known"), "{reason}");
+
+    // One ref twice: what is said last counts, and no write is refused for it.
+    let mut twice = bodies[0].clone();
+    twice["id"] = json!(uuid::Uuid::new_v4());
+    twice["resource"]["pushId"] =
+        json!(bodies[0]["resource"]["pushId"].as_i64().unwrap_or_default() + 1);
+    let update = twice["resource"]["refUpdates"][0].clone();
+    twice["resource"]["refUpdates"] = json!([update.clone(), update]);
+    let ids = harbor.dispatched(&[twice]).await?;
+    assert_eq!(
+        harbor.verdict(&ids[0], &stack).await?.1,
+        "`docs/` is outside `prod/`"
+    );
 
     // Without numbers, commits and the push's own number.
     let mut bare = bodies[0].clone();

@@ -479,3 +479,24 @@ async fn all_runs_are_listed_newest_first_over_months_and_a_page_goes_on_behind_
     assert_eq!(page.runs, [finished]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_push_whose_run_has_expired_can_have_it_again() -> Result<()> {
+    let bed = Bed::new()?;
+    let store = bed.store().await;
+    let new = pushed(&stack(&new_name("expired"))?, 7);
+    let add = || store.add_runs(std::slice::from_ref(&new), RETENTION);
+    assert_eq!(add().await?, [Added::Made]);
+    let aws = bed.aws_at(&bed.stack.description.endpoint_url).await;
+    let text = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
+    aws_sdk_dynamodb::Client::new(&aws)
+        .delete_item()
+        .table_name(bed.tables().stacks)
+        .key("pk", text(format!("run#{}", new.run.id)))
+        .key("sk", text("run".to_owned()))
+        .send()
+        .await?;
+    assert_eq!(add().await?, [Added::Made], "time to live has taken it");
+    assert!(matches!(add().await?.as_slice(), [Added::Existing(_)]));
+    Ok(())
+}

@@ -31,6 +31,8 @@ const KEPT: Duration = Duration::from_secs(8);
 const TOO_LITTLE: Duration = Duration::from_secs(15);
 /// How often a message may be received before its delivery is parked: each time before, the process ended, or its time.
 const MOST_RECEIVES: u32 = 3;
+/// How often a delivery is put off because its time is over, or Azure DevOps did not answer, before that parks it.
+const MOST_TIMES_OUT: u32 = 10;
 /// After how long what failed for a reason of ours is tried again.
 const OURS: Duration = Duration::from_secs(30);
 /// After how long an integration's parked deliveries are looked for once more: the index is behind by less.
@@ -241,8 +243,13 @@ impl App {
                     "dispatched"
                 );
                 let tries = turn.tries + 1;
-                self.try_later(delivery, Turn { tries, ..*turn }, OURS)
-                    .await
+                if tries > MOST_TIMES_OUT {
+                    let why = "dispatching it takes longer than an invocation may";
+                    self.give_up(delivery, *turn, why, now).await
+                } else {
+                    self.try_later(delivery, Turn { tries, ..*turn }, OURS)
+                        .await
+                }
             }
         };
         match (done, turn.door) {

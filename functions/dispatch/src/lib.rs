@@ -2,13 +2,13 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`batch`] | what the stream and the queue hand over, one record's failure being no other's, and what is put off |
-//! | [`delivery`] | one delivery: understood, decided, written down |
-//! | [`push`], [`pull_request`] | which stacks a push, or a pull request, asks for a run |
-//! | [`changed`] | what changed, as Azure DevOps says |
-//! | [`asked`] | runs written, each once, and taken back where they came too late |
-//! | [`links`] | an integration and a client of its organization |
-//! | [`told`] | a delivery as the bus is told it |
+//! | `batch` | what the stream and the queue hand over, one record's failure being no other's, and what is put off |
+//! | `delivery` | one delivery: understood, decided, written down |
+//! | `push`, `pull_request` | which stacks a push, or a pull request, asks for a run |
+//! | `changed` | what changed, as Azure DevOps says |
+//! | `asked` | runs written, each once, and taken back where they came too late |
+//! | `links` | an integration and a client of its organization |
+//! | `told` | a delivery as the bus is told it |
 //!
 //! A run's item is the outbox: nothing here announces or reports anything.
 

@@ -96,6 +96,16 @@ pub struct Report {
     pub reported_at: Timestamp,
 }
 
+/// What one transaction came to for one run.
+#[derive(Clone, Debug)]
+enum Try {
+    Done(Added),
+    /// Another run's condition, or somebody else's transaction, was in the way.
+    Again,
+    /// Its push is the last of its ref already.
+    WithoutOrder,
+}
+
 /// Which runs are listed.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
@@ -241,6 +251,7 @@ impl Store {
         new: &[NewRun],
         retention: SignedDuration,
     ) -> Result<Vec<Added>, StoreError> {
+        let mut new = new.to_vec();
         let mut added: Vec<Option<Added>> = vec![None; new.len()];
         for wait in ROUNDS {
             let left: Vec<usize> = (0..new.len()).filter(|at| added[*at].is_none()).collect();
@@ -248,27 +259,30 @@ impl Store {
                 break;
             }
             tokio::time::sleep(wait).await;
-            let results: Vec<Vec<(usize, Option<Added>)>> =
-                stream::iter(in_transactions(&left, new))
-                    .map(|batch| self.add_together(batch, new, retention))
-                    .buffer_unordered(AT_A_TIME)
-                    .try_collect()
-                    .await?;
+            let results: Vec<Vec<(usize, Try)>> = stream::iter(in_transactions(&left, &new))
+                .map(|batch| self.add_together(batch, &new, retention))
+                .buffer_unordered(AT_A_TIME)
+                .try_collect()
+                .await?;
             for (at, result) in results.into_iter().flatten() {
-                added[at] = result;
+                match result {
+                    Try::Done(result) => added[at] = Some(result),
+                    Try::Again => {}
+                    Try::WithoutOrder => new[at].in_order_of = None,
+                }
             }
         }
         let all: Option<Vec<Added>> = added.into_iter().collect();
         all.ok_or(StoreError::Throttled("write runs"))
     }
 
-    /// One transaction of [`Store::add_runs`]; `None` for what has to be tried again.
+    /// One transaction of [`Store::add_runs`].
     async fn add_together(
         &self,
         batch: Vec<usize>,
         new: &[NewRun],
         retention: SignedDuration,
-    ) -> Result<Vec<(usize, Option<Added>)>, StoreError> {
+    ) -> Result<Vec<(usize, Try)>, StoreError> {
         let mut actions = Vec::new();
         // Which run each action is of, and whether it is the one of the order.
         let mut owners = Vec::new();
@@ -291,7 +305,7 @@ impl Store {
             Ok(_) => {
                 return Ok(batch
                     .into_iter()
-                    .map(|at| (at, Some(Added::Made)))
+                    .map(|at| (at, Try::Done(Added::Made)))
                     .collect());
             }
             Err(error) => error,
@@ -299,32 +313,31 @@ impl Store {
         let Some(reasons) = cancellation_reasons(&error) else {
             return Err(StoreError::from_sdk("write runs", error));
         };
-        let mut results: HashMap<usize, Option<Added>> =
-            batch.iter().map(|at| (*at, None)).collect();
+        let mut results: HashMap<usize, Try> = batch.iter().map(|at| (*at, Try::Again)).collect();
+        // The run's own action comes behind that of its order, and says more: that the run exists.
         for ((at, is_order), reason) in owners.iter().zip(reasons) {
-            match reason.code() {
-                Some("ConditionalCheckFailed") => {
-                    let item = reason.item.clone().unwrap_or_default();
-                    let found = if *is_order {
-                        let last = from_item::<LastPush>(item)?.last_push;
-                        // Its own push: the run is there, and the other action tells it.
-                        (Some(last) != new[*at].run.push_id).then_some(Added::Overtaken(last))
+            let item = || reason.item.clone().unwrap_or_default();
+            let result = match (reason.code(), is_order) {
+                (Some("ConditionalCheckFailed"), true) => {
+                    let last = from_item::<LastPush>(item())?.last_push;
+                    if Some(last) == new[*at].run.push_id {
+                        // This very push: its run is there, or was until it expired.
+                        Try::WithoutOrder
                     } else {
-                        Some(Added::Existing(Box::new(from_item::<RunItem>(item)?.run)))
-                    };
-                    if let (Some(found), Some(result)) = (found, results.get_mut(at)) {
-                        // That it exists says more than that it was overtaken.
-                        if !matches!(result, Some(Added::Existing(_))) {
-                            *result = Some(found);
-                        }
+                        Try::Done(Added::Overtaken(last))
                     }
                 }
-                None | Some("None" | "TransactionConflict") => {}
-                Some("ThrottlingError" | "ProvisionedThroughputExceeded") => {
+                (Some("ConditionalCheckFailed"), false) => {
+                    Try::Done(Added::Existing(Box::new(from_item::<RunItem>(item())?.run)))
+                }
+                (Some("TransactionConflict"), _) => Try::Again,
+                (Some("ThrottlingError" | "ProvisionedThroughputExceeded"), _) => {
                     return Err(StoreError::Throttled("write runs"));
                 }
-                Some(_) => return Err(StoreError::from_sdk("write runs", error)),
-            }
+                (None | Some("None"), _) => continue,
+                (Some(_), _) => return Err(StoreError::from_sdk("write runs", error)),
+            };
+            results.insert(*at, result);
         }
         Ok(results.into_iter().collect())
     }
