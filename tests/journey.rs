@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use integration_tests::{Function, Stack};
+use anyhow::{Context, Result, ensure};
+use integration_tests::{Answer, Executor, Function, Stack, portal::Repository};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{new_name, until};
+use crate::support::{new_name, schemas, until};
+
+/// How long what lies behind streams and queues may take on a local stack that others use as well.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The words of a delivery log.
 fn summaries(log: &[Value]) -> Vec<&str> {
@@ -334,6 +337,422 @@ async fn follow_a_repository_with_an_operators_rights() -> Result<()> {
     Ok(())
 }
 
+/// An integration of a project of its own, with hooks at the real webhook, a stack, and an executor that listens.
+struct Site {
+    stack: Stack,
+    project: String,
+    integration: String,
+    follower: String,
+    keyboard: Repository,
+    executor: Executor,
+}
+
+impl Site {
+    async fn new() -> Result<Self> {
+        let stack = Stack::of_this_test()?;
+        let (portal, azure_devops) = (stack.portal(), stack.description.azure_dev_ops.clone());
+        let project = new_name("site");
+        let (integration, follower) = (new_name("linked"), new_name("stack"));
+        let keyboard = portal.repository("tidewater", &project, "platform").await?;
+        let site = Self {
+            executor: Executor::listens(&stack, &new_name("executor")).await?,
+            stack,
+            project,
+            integration,
+            follower,
+            keyboard,
+        };
+        site.push("main", json!({ "prod/main.tf": "zero\n" }))
+            .await?;
+        let wanted = json!({
+            "name": site.integration,
+            "organizationUrl": azure_devops.organization_url,
+            "personalAccessToken": azure_devops.personal_access_token,
+        });
+        let created = site
+            .call(Function::Setup, Method::POST, "/integrations", wanted, 201)
+            .await?;
+        let text = |value: &Value| value.as_str().map(str::to_owned).context("no webhook");
+        let webhook = &created["webhook"];
+        let (endpoint, password) = (text(&webhook["endpoint"])?, text(&webhook["password"])?);
+        portal
+            .make_hooks("tidewater", &site.project, &endpoint, &password)
+            .await?;
+        let wanted = json!({
+            "name": site.follower,
+            "integration": site.integration,
+            "project": site.project,
+            "repository": "platform",
+            "branch": "main",
+            "projectRoot": "prod",
+        });
+        site.call(Function::Stacks, Method::POST, "/stacks", wanted, 201)
+            .await?;
+        Ok(site)
+    }
+
+    /// Somebody pushes, to a branch that is there.
+    async fn push(&self, branch: &str, files: Value) -> Result<Value> {
+        let push = json!({ "branch": branch, "files": files, "message": "Work on it" });
+        self.keyboard.push(push).await
+    }
+
+    /// What an operator is answered.
+    async fn call(
+        &self,
+        function: Function,
+        method: Method,
+        path: &str,
+        body: Value,
+        status: u16,
+    ) -> Result<Value> {
+        let body = (!body.is_null()).then_some(&body);
+        self.stack
+            .call(function, method, path, body)
+            .await?
+            .expect(status)
+    }
+
+    async fn get(&self, function: Function, path: &str) -> Result<Value> {
+        self.call(function, Method::GET, path, Value::Null, 200)
+            .await
+    }
+
+    /// What the executor hears of a run of this stack, as its schema says.
+    async fn hears(&mut self, detail_type: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let name = self.follower.clone();
+        let event = self
+            .executor
+            .hears(detail_type, |it| {
+                it["run"]["stack"] == name && wanted(&it["run"])
+            })
+            .await?;
+        let found = schemas::faults(detail_type, &event["detail"]);
+        ensure!(found.is_empty(), "{detail_type}: {found:?}");
+        Ok(event)
+    }
+
+    /// The executor reports, and hears that what it said is announced.
+    async fn reports(&mut self, event: &Value, report: Value) -> Result<Value> {
+        let run = self
+            .executor
+            .reports(event, report.clone())
+            .await?
+            .expect(200)?;
+        ensure!(run["state"] == report["state"], "{run}");
+        let is_it = |it: &Value| it["id"] == run["id"] && it["version"] == run["version"];
+        let announced = self.hears("Run State Changed", is_it).await?;
+        ensure!(
+            announced["detail"]["run"]["state"] == report["state"],
+            "{announced}"
+        );
+        Ok(run)
+    }
+
+    /// The latest status of this stack at a place of its repository in Azure DevOps, as soon as it has this state.
+    async fn status(&self, place: &str, state: &str) -> Result<Value> {
+        let latest = |answer: &Answer| -> Value {
+            let all = answer.json().unwrap_or_default();
+            let all = all["value"].as_array().cloned().unwrap_or_default();
+            all.into_iter()
+                .filter(|it| it["context"]["name"] == self.follower.as_str())
+                .max_by_key(|it| it["id"].as_u64())
+                .unwrap_or_default()
+        };
+        let azure_devops = &self.stack.description.azure_dev_ops;
+        let path = format!(
+            "{}/tidewater/{}/_apis/git/repositories/platform/{place}/statuses?api-version=7.1",
+            azure_devops.url, self.project
+        );
+        let ask = || async {
+            let asked = crate::support::http_client()
+                .get(&path)
+                .basic_auth("", Some(&azure_devops.personal_access_token))
+                .send()
+                .await?;
+            Answer::read(asked).await
+        };
+        let answer = until(PATIENCE, |answer| latest(answer)["state"] == state, ask).await?;
+        let latest = latest(&answer);
+        ensure!(latest["state"] == state, "not {state}: {latest}");
+        Ok(latest)
+    }
+
+    /// A run, as soon as it shows that Azure DevOps was told this state of it.
+    async fn reported(&self, run: &Value, state: &str) -> Result<Value> {
+        let path = format!("/runs/{}", run["id"].as_str().context("no id")?);
+        let ask = || async {
+            self.stack
+                .call(Function::Runs, Method::GET, &path, None)
+                .await
+        };
+        let is_told = |answer: &Answer| {
+            answer
+                .json()
+                .is_ok_and(|run| run["report"]["state"] == state)
+        };
+        let run = until(PATIENCE, is_told, ask).await?.expect(200)?;
+        ensure!(run["report"]["state"] == state, "{run}");
+        Ok(run)
+    }
+
+    async fn unlink(&self) -> Result<Value> {
+        let path = format!("/integrations/{}", self.integration);
+        let done = self
+            .call(Function::Unlink, Method::DELETE, &path, Value::Null, 200)
+            .await?;
+        let path = format!("/stacks/{}", self.follower);
+        self.call(Function::Stacks, Method::DELETE, &path, Value::Null, 200)
+            .await?;
+        Ok(done)
+    }
+}
+
+#[tokio::test]
+async fn a_push_becomes_a_run_that_an_executor_ends_and_the_commit_shows_how() -> Result<()> {
+    let mut site = Site::new().await?;
+    site.push("main", json!({ "prod/main.tf": "one\n" }))
+        .await?;
+    let event = site.hears("Run Requested", |_| true).await?;
+    let run = event["detail"]["run"].clone();
+    assert_eq!(
+        (&run["kind"], &run["trigger"], &run["state"]),
+        (&json!("tracked"), &json!("push"), &json!("queued"))
+    );
+    assert_eq!(run["reason"], "`prod/main.tf` is in `prod/`");
+    let commit = format!("commits/{}", run["commit"].as_str().context("no commit")?);
+    assert_eq!(
+        site.status(&commit, "pending").await?["context"]["genre"],
+        "stackhook"
+    );
+
+    // Nobody but who may reports: not unsigned, and the executor nowhere else.
+    let url = event["detail"]["report"]["url"]
+        .as_str()
+        .context("no URL")?;
+    for method in [Method::GET, Method::PATCH] {
+        assert_eq!(
+            site.stack.stranger(method.clone(), url).await?.status,
+            403,
+            "{method}"
+        );
+    }
+    let description = &site.stack.description;
+    let (setup, stacks) = (&description.setup, &description.stacks);
+    let name = &site.integration;
+    for (method, url) in [
+        (Method::GET, format!("{setup}/integrations/{name}/webhook")),
+        (
+            Method::POST,
+            format!("{stacks}/stacks/{}/runs", site.follower),
+        ),
+        (
+            Method::GET,
+            format!("{}/deliveries", description.deliveries),
+        ),
+        (
+            Method::DELETE,
+            format!("{}/integrations/{name}", description.unlink),
+        ),
+    ] {
+        let answer = site.executor.calls(method, &url, None).await?;
+        assert_eq!(answer.status, 403, "{url}");
+    }
+
+    site.reports(&event, json!({ "state": "running" })).await?;
+    let target = "https://executor.example/logs/1";
+    let end =
+        json!({ "state": "finished", "description": "Applied: 1 added", "targetUrl": target });
+    site.reports(&event, end.clone()).await?;
+    let status = site.status(&commit, "succeeded").await?;
+    assert_eq!(
+        (&status["targetUrl"], &status["description"]),
+        (&json!(target), &json!("Applied: 1 added"))
+    );
+    let shown = site.reported(&run, "finished").await?;
+    assert_eq!(
+        (&shown["state"], &shown["targetUrl"]),
+        (&json!("finished"), &json!(target))
+    );
+    assert!(shown["report"]["refusal"].is_null(), "{shown}");
+    // A repeat does no harm, a step back is refused.
+    site.executor.reports(&event, end).await?.expect(200)?;
+    let back = json!({ "state": "running" });
+    site.executor.reports(&event, back).await?.expect(409)?;
+
+    // The delivery says what came of it, and the bus as well.
+    let integration = site.integration.clone();
+    let is_ours = |it: &Value| it["integration"] == integration;
+    let told = site.executor.hears("Code Pushed", is_ours).await?["detail"].clone();
+    assert_eq!(schemas::faults("Code Pushed", &told), Vec::<String>::new());
+    assert_eq!(told["runs"], json!([run["id"]]));
+    assert_eq!(told["delivery"], run["delivery"]);
+    let path = format!("/deliveries/{}", told["delivery"].as_str().context("none")?);
+    let delivery = site.get(Function::Deliveries, &path).await?;
+    assert_eq!(delivery["outcome"], "dispatched");
+    assert_eq!(delivery["decisions"][0]["stacks"], json!([site.follower]));
+    assert_eq!(delivery["decisions"][0]["runs"], json!([run["id"]]));
+
+    // Asked for anew it is decided anew, and there is no second run.
+    let again = format!("{path}/redelivery");
+    let asked = site
+        .call(Function::Deliveries, Method::POST, &again, json!({}), 202)
+        .await?;
+    assert_eq!(asked["redelivery"], 1);
+    let is_decided = |answer: &Answer| {
+        answer
+            .json()
+            .is_ok_and(|it| it["decidedAt"] != delivery["decidedAt"])
+    };
+    let ask = || {
+        site.stack
+            .call(Function::Deliveries, Method::GET, &path, None)
+    };
+    let decided = until(PATIENCE, is_decided, ask).await?.expect(200)?;
+    assert_ne!(decided["decidedAt"], delivery["decidedAt"]);
+    let list = format!("/runs?stack={}", site.follower);
+    let runs = site.get(Function::Runs, &list).await?;
+    assert_eq!(runs["runs"].as_array().map(Vec::len), Some(1), "{runs}");
+    assert_eq!(site.unlink().await?["runsCanceled"], 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pull_request_becomes_a_proposed_run_and_its_iteration_shows_how_it_went() -> Result<()> {
+    let mut site = Site::new().await?;
+    let branch = json!({ "branch": "fix/winch", "from": "main", "files": { "prod/winch.tf": "one\n" }, "message": "Turn it" });
+    site.keyboard.push(branch).await?;
+    let new = json!({ "source": "fix/winch", "target": "main", "title": "Turn the winch" });
+    let opened = site
+        .keyboard
+        .call(Method::POST, "pullRequests", new)
+        .await?;
+    let number = &opened["pullRequest"]["pullRequestId"];
+    let place = format!("pullRequests/{number}");
+    let event = site.hears("Run Requested", |_| true).await?;
+    let run = event["detail"]["run"].clone();
+    assert_eq!(
+        (&run["kind"], &run["trigger"], &run["pullRequest"]["number"]),
+        (&json!("proposed"), &json!("pullRequest"), number)
+    );
+    site.status(&place, "pending").await?;
+    let end = json!({ "state": "failed", "description": "1 to destroy" });
+    site.reports(&event, end).await?;
+    let status = site.status(&place, "failed").await?;
+    assert_eq!(
+        (&status["iterationId"], &status["description"]),
+        (&json!(1), &json!("1 to destroy"))
+    );
+    let shown = site.reported(&run, "failed").await?;
+    assert_eq!(shown["report"]["iteration"], 1, "{shown}");
+
+    // Another commit is another iteration, with a run of its own.
+    site.push("fix/winch", json!({ "prod/winch.tf": "two\n" }))
+        .await?;
+    let event = site.hears("Run Requested", |_| true).await?;
+    let next = &event["detail"]["run"];
+    assert_ne!(next["commit"], run["commit"]);
+    site.reports(&event, json!({ "state": "finished" })).await?;
+    assert_eq!(site.status(&place, "succeeded").await?["iterationId"], 2);
+
+    // Abandoned while a run of it is open: who is at it hears that.
+    let comments = format!("{place}/comments");
+    let ask = json!({ "content": "/stackhook run" });
+    site.keyboard.call(Method::POST, &comments, ask).await?;
+    let event = site.hears("Run Requested", |_| true).await?;
+    assert_eq!(event["detail"]["run"]["trigger"], "comment");
+    let abandon = json!({ "status": "abandoned" });
+    site.keyboard.call(Method::PATCH, &place, abandon).await?;
+    let canceled = site
+        .hears("Run State Changed", |it| it["state"] == "canceled")
+        .await?;
+    assert_eq!(
+        canceled["detail"]["run"]["canceledBecause"],
+        "pullRequestClosed"
+    );
+    assert_eq!(site.unlink().await?["runsCanceled"], 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_asked_for_by_hand_is_executed_and_unlinking_cancels_what_is_open() -> Result<()> {
+    let mut site = Site::new().await?;
+    let path = format!("/stacks/{}/runs", site.follower);
+    let mut events = Vec::new();
+    for request in ["first", "second", "third"] {
+        let wanted = json!({ "requestId": request });
+        let run = site
+            .call(Function::Stacks, Method::POST, &path, wanted.clone(), 201)
+            .await?;
+        assert_eq!(
+            (&run["kind"], &run["trigger"]),
+            (&json!("tracked"), &json!("request"))
+        );
+        let same = site
+            .call(Function::Stacks, Method::POST, &path, wanted, 200)
+            .await?;
+        assert_eq!(same["id"], run["id"]);
+        events.push(
+            site.hears("Run Requested", |it| it["id"] == run["id"])
+                .await?,
+        );
+    }
+    site.reports(&events[0], json!({ "state": "finished" }))
+        .await?;
+    site.reports(&events[1], json!({ "state": "running" }))
+        .await?;
+
+    let open: Vec<&Value> = events[1..]
+        .iter()
+        .map(|event| &event["detail"]["run"])
+        .collect();
+    let preview = format!("/integrations/{}", site.integration);
+    let preview = site.get(Function::Unlink, &preview).await?;
+    assert_eq!(preview["runsCount"], 2, "{preview}");
+    let mut named: Vec<(&Value, &Value)> = preview["runs"]
+        .as_array()
+        .context("no runs")?
+        .iter()
+        .map(|run| (&run["id"], &run["state"]))
+        .collect();
+    named.reverse();
+    assert_eq!(
+        named,
+        [
+            (&open[0]["id"], &json!("running")),
+            (&open[1]["id"], &json!("queued"))
+        ]
+    );
+    let done = site.unlink().await?;
+    assert_eq!(
+        (&done["runsCanceled"], &done["stacksDetached"]),
+        (&json!(2), &json!(1)),
+        "{done}"
+    );
+    for run in &open {
+        let canceled = site
+            .hears("Run State Changed", |it| {
+                it["id"] == run["id"] && it["state"] == "canceled"
+            })
+            .await?;
+        assert_eq!(canceled["detail"]["run"]["canceledBecause"], "unlinked");
+        let end = json!({ "state": "finished" });
+        site.executor.reports(&canceled, end).await?.expect(409)?;
+        let path = format!("/runs/{}", run["id"].as_str().context("no id")?);
+        let shown = site.get(Function::Runs, &path).await?;
+        assert_eq!(
+            (&shown["state"], &shown["canceledBecause"]),
+            (&json!("canceled"), &json!("unlinked"))
+        );
+    }
+    let first = format!(
+        "/runs/{}",
+        events[0]["detail"]["run"]["id"].as_str().context("no id")?
+    );
+    assert_eq!(site.get(Function::Runs, &first).await?["state"], "finished");
+    Ok(())
+}
+
 #[tokio::test]
 async fn u7_an_unsigned_call_of_an_operators_function_is_refused_by_the_platform() -> Result<()> {
     let stack = Stack::of_this_test()?;
@@ -345,10 +764,16 @@ async fn u7_an_unsigned_call_of_an_operators_function_is_refused_by_the_platform
         &description.unlink,
         &description.runs,
     ] {
-        let answer = stack
-            .stranger(Method::GET, &format!("{url}/integrations"))
-            .await?;
-        assert_eq!(answer.status, 403, "{url}");
+        for (method, path) in [
+            (Method::GET, "integrations"),
+            (Method::GET, "runs"),
+            (Method::PATCH, "runs/1c5e7c40-5a4c-4d2a-9d0e-3a8f5b2c7d10"),
+            (Method::POST, "stacks/harbor-prod/runs"),
+            (Method::DELETE, "integrations/tidewater"),
+        ] {
+            let answer = stack.stranger(method, &format!("{url}/{path}")).await?;
+            assert_eq!(answer.status, 403, "{url}/{path}");
+        }
     }
     Ok(())
 }
