@@ -668,24 +668,26 @@ async fn a_run_that_comes_too_late_for_its_stack_or_its_integration_is_taken_bac
     let kept = harbor.stack(json!({})).await?;
     let bodies = pushes(&mut harbor, 2).await?;
     let ids = harbor.stored(&bodies).await?;
-    // The stack goes while what changed is asked for.
-    let slow = json!({ "kind": "latency", "path": "/diffs/commits", "milliseconds": 2_000 });
-    harbor.control(Method::POST, "faults", slow).await?;
-    let before = harbor.asked("/diffs/commits");
+    // The stack goes while its run is on its way to the table.
+    let tap = Tap::on(
+        &harbor.bed.stack.description.endpoint_url,
+        |call, _| match call.ends_with("TransactWriteItems") {
+            true => Fate::Delay(Duration::from_secs(1)),
+            false => Fate::Pass,
+        },
+    )
+    .await?;
+    let app = harbor.app_at(&tap.url()).await?;
     let records = harbor.records(&ids[..1]).await?;
-    let handed = Dispatching::hand(&harbor.app, records);
     let deletes = async {
-        while harbor.asked("/diffs/commits") == before {
+        while tap.count("TransactWriteItems") == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         harbor.store.delete_stack(&deleted).await?;
         anyhow::Ok(())
     };
-    let (failed, ()) = tokio::try_join!(handed, deletes)?;
+    let (failed, ()) = tokio::try_join!(Dispatching::hand(&app, records), deletes)?;
     assert!(failed.is_empty());
-    harbor
-        .control(Method::DELETE, "faults", Value::Null)
-        .await?;
     let canceled = harbor.runs(&deleted).await?;
     assert_eq!(
         canceled[0].canceled_because,

@@ -350,7 +350,8 @@ impl Dispatching {
         };
         let page = self.store.runs(&filter, None, 1_000, now()).await?;
         let mut runs = page.runs;
-        runs.reverse();
+        // Those of one batch have the same moment.
+        runs.sort_by_key(|run| (run.requested_at, run.push_id));
         Ok(runs)
     }
 

@@ -82,10 +82,7 @@ impl App {
     async fn redeliver(&self, request: &Request, id: &str, now: Timestamp) -> Answer {
         let _no_fields: Nothing = edge::http::optional_body(request)?;
         let delivery = self.delivery(id).await?;
-        if matches!(
-            delivery.head.kind,
-            DeliveryKind::Test | DeliveryKind::Oversize
-        ) {
+        if delivery.head.kind != DeliveryKind::Event {
             let what = view::undecided(delivery.head.kind);
             let detail = format!("only an event can be dispatched, and this is {what}");
             return Err(Problem::new(ProblemKind::InvalidRequest, detail));

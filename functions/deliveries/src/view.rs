@@ -1,7 +1,7 @@
 //! A delivery as it is shown. Summary and repository are read out of the body here; nothing of them is stored.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use domain::{event::Repository, summary};
+use domain::{OutcomeWord, event::Repository, summary};
 use envelope::Notification;
 use serde_json::{Value, json};
 use store::{Delivery, DeliveryHead, DeliveryKind, OutcomeRecord, keys};
@@ -138,6 +138,9 @@ pub(crate) fn whole(delivery: &Delivery, record: Option<&OutcomeRecord>) -> Valu
         body["outcome"] = json!(outcome.word.as_str());
         body["decidedAt"] = json!(edge::http::moment(outcome.decided_at));
         body["note"] = json!(outcome.note);
+        if outcome.word == OutcomeWord::Parked {
+            body["reason"] = json!(outcome.note);
+        }
         body["decisions"] = json!(outcome.decisions);
     }
     let (payload, encoding) = match std::str::from_utf8(&delivery.body) {
