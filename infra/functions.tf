@@ -115,7 +115,8 @@ locals {
       timeout     = 60
       policy      = data.aws_iam_policy_document.announce.json
       environment = {
-        EVENT_BUS_NAME = aws_cloudwatch_event_bus.this.name
+        EVENT_BUS_NAME             = aws_cloudwatch_event_bus.this.name
+        ANNOUNCE_FAILURE_QUEUE_URL = local.queue_urls["announce-failure"]
       }
     }
 

@@ -243,7 +243,7 @@ data "aws_iam_policy_document" "announce" {
     }
   }
 
-  # Its mappings do, with the function's role.
+  # It does itself, with what can never be announced; and its mappings do, with the function's role.
   statement {
     sid       = "GiveUp"
     actions   = ["sqs:SendMessage"]

@@ -57,7 +57,8 @@ resource "aws_sqs_queue" "dead_letter" {
   policy                    = each.key == "report" ? data.aws_iam_policy_document.report_queue["report-dead-letter"].json : null
 }
 
-# Which records of a stream announce could not put on the bus: their numbers, not the records.
+# Which records of a stream are not on the bus: what announce can never put there by their keys, what it could not for hours by their
+# numbers. Never the records.
 resource "aws_sqs_queue" "announce_failure" {
   name                      = local.queue_names["announce-failure"]
   message_retention_seconds = local.queue_retention

@@ -77,7 +77,8 @@ resource "aws_lambda_event_source_mapping" "announced" {
   batch_size                         = 100
   maximum_batching_window_in_seconds = 0
 
-  # The changes of one run stay in order, whatever the number of lanes; a record that cannot be told holds up a tenth of a shard.
+  # The changes of one run stay in order, whatever the number of lanes; a record that the bus does not take holds up a tenth of a
+  # shard. One that can never be told holds up nothing: announce sends its keys to the queue below by itself.
   parallelization_factor         = 10
   bisect_batch_on_function_error = true
 

@@ -3,23 +3,31 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use announce::App;
 use anyhow::{Context, Result};
+use aws_config::SdkConfig;
 use aws_lambda_events::dynamodb::Event;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{Outcome, Run, RunState};
 use jiff::SignedDuration;
+use queues::Queue;
 use serde_json::{Value, json};
 use store::{BusEvent, NewRun, OutcomeRecord};
 
 use crate::support::{Bed, aws, aws_stub::AwsStub, locked, new_name, now, schemas::faults};
 
 const PUT_EVENTS: &str = "AWSEvents.PutEvents";
+const SEND: &str = "AmazonSQS.SendMessage";
 const URL: &str = "https://runs.example/";
+const FAILURES: &str = "https://sqs.example/announce-failure";
+const STREAM: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/t/stream/s";
 const ENOUGH: Duration = Duration::from_secs(60);
 
 fn run(stack: &str) -> Result<Run> {
@@ -64,7 +72,7 @@ fn record(number: usize, new: &Value, old: Option<&Value>) -> Value {
         "NewImage": new, "OldImage": old,
     });
     json!({
-        "awsRegion": "eu-central-1", "eventID": number.to_string(),
+        "awsRegion": "eu-central-1", "eventID": number.to_string(), "eventSourceARN": STREAM,
         "eventName": if old.is_some() { "MODIFY" } else { "INSERT" }, "dynamodb": change,
     })
 }
@@ -90,12 +98,29 @@ async fn announce(app: &App, event: Event) -> Vec<String> {
     failures.filter_map(|it| it.item_identifier).collect()
 }
 
-/// A bus that takes an entry or not, by the id of its run and how often that was sent before.
+/// A bus that takes an entry or not, by the id of its run and how often that was sent before; and a queue.
 async fn bus(
     takes: impl Fn(&str, usize) -> bool + Send + Sync + 'static,
 ) -> Result<(AwsStub, App)> {
+    bus_and_queue(takes, |_| true).await
+}
+
+/// The same, and a queue that takes what it is sent or not, by how often that was before.
+async fn bus_and_queue(
+    takes: impl Fn(&str, usize) -> bool + Send + Sync + 'static,
+    queue_takes: impl Fn(usize) -> bool + Send + Sync + 'static,
+) -> Result<(AwsStub, App)> {
     let sent: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
-    let stub = AwsStub::start(move |_, asked| {
+    let messages = AtomicUsize::new(0);
+    let stub = AwsStub::start(move |name, asked| {
+        if name == SEND {
+            let before = messages.fetch_add(1, Ordering::Relaxed);
+            return if queue_takes(before) {
+                (200, json!({ "MessageId": "m" }))
+            } else {
+                (400, json!({ "__type": "planted" }))
+            };
+        }
         let judged = asked["Entries"].as_array().map_or(&[][..], Vec::as_slice);
         let judged = judged.iter().map(|entry| {
             let id = run_of(entry);
@@ -116,8 +141,39 @@ async fn bus(
         )
     })
     .await?;
-    let app = App::new(&stub.config().await, "the-bus".to_owned(), URL);
+    let app = app(&stub.config().await, "the-bus");
     Ok((stub, app))
+}
+
+fn app(config: &SdkConfig, bus: &str) -> App {
+    let failures = Queue::new(config, FAILURES.to_owned());
+    App::new(config, bus.to_owned(), URL, failures)
+}
+
+/// What was sent to the queue.
+fn handed_over(stub: &AwsStub) -> Vec<Value> {
+    let messages = stub.asked(SEND).into_iter();
+    messages
+        .map(|it| {
+            assert_eq!(it["QueueUrl"], FAILURES);
+            serde_json::from_str(it["MessageBody"].as_str().unwrap_or_default()).unwrap_or_default()
+        })
+        .collect()
+}
+
+/// The message about a record, by its number.
+fn message(number: usize, image: &Value, reason: &str) -> Value {
+    json!({
+        "eventSourceARN": STREAM, "keys": { "pk": image["pk"], "sk": image["sk"] },
+        "sequenceNumber": number.to_string(), "reason": reason,
+    })
+}
+
+/// The image of a run that nobody can read.
+fn torn(run: &Run) -> Value {
+    let mut torn = image(run);
+    torn["run"] = json!({ "S": "torn" });
+    torn
 }
 
 fn detail_of(entry: &Value) -> Value {
@@ -230,21 +286,77 @@ async fn f7_changes_of_one_run_are_sent_one_after_the_other() -> Result<()> {
     Ok(())
 }
 
+const UNREADABLE: &str = "this version cannot read its image";
+
 #[tokio::test]
-async fn f1_an_image_that_cannot_be_read_is_reported_and_holds_up_its_own_item_alone() -> Result<()>
-{
-    let (torn, other) = (run("prod")?, run("staging")?);
-    let mut unreadable = image(&torn);
-    unreadable["run"] = json!({ "S": "torn" });
-    let later = torn.stepped(RunState::Running, now());
+async fn f1_an_image_that_cannot_be_read_is_handed_over_and_holds_up_nothing() -> Result<()> {
+    let (first, other) = (run("prod")?, run("staging")?);
+    let unreadable = torn(&first);
+    let later = first.stepped(RunState::Running, now());
     let records = vec![
         record(0, &unreadable, None),
         record(1, &image(&other), None),
         record(2, &image(&later), Some(&unreadable)),
     ];
     let (stub, app) = bus(|_, _| true).await?;
-    assert_eq!(announce(&app, batch(records)?).await, ["0", "2"]);
+    assert_eq!(announce(&app, batch(records)?).await, Vec::<String>::new());
+    let expected = [(other.id.to_string(), 1), (later.id.to_string(), 2)];
+    assert_eq!(calls(&stub), [expected]);
+    assert_eq!(handed_over(&stub), [message(0, &unreadable, UNREADABLE)]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn f1_an_event_that_is_larger_than_the_bus_takes_is_handed_over() -> Result<()> {
+    let (mut large, other) = (run("prod")?, run("staging")?);
+    large.reason = "x".repeat(300_000);
+    let records = vec![
+        record(0, &image(&large), None),
+        record(1, &image(&other), None),
+    ];
+    let (stub, app) = bus(|_, _| true).await?;
+    assert_eq!(announce(&app, batch(records)?).await, Vec::<String>::new());
     assert_eq!(calls(&stub), [[(other.id.to_string(), 1)]]);
+    let told = handed_over(&stub);
+    let reason = told[0]["reason"].as_str().unwrap_or_default();
+    assert!(reason.ends_with("which is more than the bus takes"));
+    assert_eq!(told, [message(0, &image(&large), reason)]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn f1_what_cannot_be_handed_over_either_is_reported() -> Result<()> {
+    let (first, second, third, other) = (run("prod")?, run("prod")?, run("prod")?, run("staging")?);
+    let records = vec![
+        record(0, &torn(&first), None),
+        record(1, &torn(&second), None),
+        record(2, &image(&other), None),
+        record(3, &torn(&third), None),
+    ];
+    // The last comes again with the second, and is not even tried.
+    let (stub, app) = bus_and_queue(|_, _| true, |before| before == 0).await?;
+    assert_eq!(announce(&app, batch(records)?).await, ["1", "3"]);
+    assert_eq!(calls(&stub), [[(other.id.to_string(), 1)]]);
+    let expected = [
+        message(0, &torn(&first), UNREADABLE),
+        message(1, &torn(&second), UNREADABLE),
+    ];
+    assert_eq!(handed_over(&stub), expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn f1_what_comes_again_behind_a_failure_is_handed_over_then_and_not_each_time() -> Result<()>
+{
+    let (before, stuck, behind) = (run("prod")?, run("staging")?, run("prod")?);
+    let records = vec![
+        record(0, &torn(&before), None),
+        record(1, &image(&stuck), None),
+        record(2, &torn(&behind), None),
+    ];
+    let (stub, app) = bus(|_, _| false).await?;
+    assert_eq!(announce(&app, batch(records)?).await, ["1", "2"]);
+    assert_eq!(handed_over(&stub), [message(0, &torn(&before), UNREADABLE)]);
     Ok(())
 }
 
@@ -252,7 +364,7 @@ async fn f1_an_image_that_cannot_be_read_is_reported_and_holds_up_its_own_item_a
 async fn where_there_is_no_bus_the_whole_batch_comes_again() -> Result<()> {
     let runs: Vec<Run> = (0..12).map(|_| run("prod")).collect::<Result<_>>()?;
     let stub = AwsStub::start(|_, _| (500, json!({ "__type": "InternalException" }))).await?;
-    let app = App::new(&stub.config().await, "the-bus".to_owned(), URL);
+    let app = app(&stub.config().await, "the-bus");
     let mut failed = announce(&app, requested(&runs)?).await;
     failed.sort_unstable_by_key(|number| number.parse::<usize>().ok());
     let all: Vec<String> = (0..12).map(|at: usize| at.to_string()).collect();
@@ -354,7 +466,7 @@ async fn a_rule_on_the_bus_gets_what_a_real_runs_images_say() -> Result<()> {
     let second = image().await?;
 
     let config = bed.aws_at(&stack.description.endpoint_url).await;
-    let app = App::new(&config, name.clone(), URL);
+    let app = app(&config, &name);
     let records = vec![record(0, &first, None), record(1, &second, Some(&first))];
     assert_eq!(announce(&app, batch(records)?).await, Vec::<String>::new());
 

@@ -100,6 +100,7 @@ run "functions" {
       contains([
         "INTEGRATIONS_TABLE", "EVENTS_TABLE", "STACKS_TABLE", "EVENT_RETENTION_DAYS", "RUN_RETENTION_DAYS", "SECRET_PREFIX", "SECRET_RECOVERY_DAYS",
         "AZURE_DEVOPS_URL", "INTEGRATION_CACHE_SECONDS", "LOOKUP_REST_SECONDS", "DISPATCH_QUEUE_URL", "REPORT_QUEUE_URL", "REPORT_DEAD_LETTER_QUEUE_URL", "EVENT_BUS_NAME",
+        "ANNOUNCE_FAILURE_QUEUE_URL",
       ], variable)
     ]]))
     error_message = "An environment has names and numbers, never a secret; a new variable is to be listed here."

@@ -2,7 +2,8 @@
 //! It decides nothing about runs, and reads and writes no table: all it knows is in the stream's images.
 //!
 //! Changes of one item keep their order. A stream's batch is made again from the first record that is reported as failed, so
-//! what follows it may be announced twice; consumers go by a run's id and version, and by a delivery's id.
+//! what follows it may be announced twice; consumers go by a run's id and version, and by a delivery's id. So what would fail
+//! each time is not reported: it is handed over to a queue for a person to see.
 
 mod bus;
 mod mapping;
@@ -17,8 +18,11 @@ use aws_lambda_events::{
     streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse},
 };
 use edge::config::{self, ConfigError};
+use queues::Queue;
+use serde_json::json;
 
 use bus::{Bus, Entry, PATIENCE};
+use mapping::MappingError;
 
 /// The waits before each round of sending what the bus did not take.
 const ROUNDS: [Duration; 3] = [
@@ -32,6 +36,7 @@ const ROUNDS: [Duration; 3] = [
 pub struct App {
     bus: Bus,
     runs_url: String,
+    failures: Queue,
 }
 
 /// An entry that is to be sent.
@@ -52,27 +57,38 @@ impl App {
     pub async fn from_env() -> Result<Self, ConfigError> {
         let bus: String = config::required("EVENT_BUS_NAME")?;
         let runs_url: String = config::required("RUNS_URL")?;
-        Ok(Self::new(&edge::aws().await, bus, &runs_url))
+        let failures: String = config::required("ANNOUNCE_FAILURE_QUEUE_URL")?;
+        let aws = edge::aws().await;
+        let failures = Queue::new(&aws, failures);
+        Ok(Self::new(&aws, bus, &runs_url, failures))
     }
 
-    /// The function on its parts: the bus by name, and where runs are reported.
+    /// The function on its parts: the bus by name, where runs are reported, and the queue for what can never be announced.
     #[must_use]
-    pub fn new(aws: &aws_config::SdkConfig, bus: String, runs_url: &str) -> Self {
+    pub fn new(aws: &aws_config::SdkConfig, bus: String, runs_url: &str, failures: Queue) -> Self {
         Self {
             bus: Bus::new(aws, bus),
             runs_url: runs_url.trim_end_matches('/').to_owned(),
+            failures,
         }
     }
 
     /// Announces a batch, within `time_left`; answers with the records of which that failed.
     pub async fn handle(&self, batch: Event, time_left: Duration) -> DynamoDbEventResponse {
         let started = Instant::now();
-        let (waiting, mut failed) = self.announcements(&batch.records);
-        let announcements = waiting.len();
-        failed.extend(self.send(waiting, started + time_left).await);
+        let end = started + time_left;
+        let (waiting, hopeless) = self.announcements(&batch.records);
+        let (announcements, unannounceable) = (waiting.len(), hopeless.len());
+        let mut failed = self.send(waiting, end).await;
+        let first_failed = failed.iter().min().copied();
+        failed.extend(
+            self.hand_over(&batch.records, &hopeless, first_failed, end)
+                .await,
+        );
         tracing::info!(
             records = batch.records.len(),
             announcements,
+            unannounceable,
             failed = failed.len(),
             duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "batch"
@@ -92,31 +108,63 @@ impl App {
         answer
     }
 
-    /// What a batch has to announce, in its order, and the records that cannot be announced.
-    ///
-    /// An image that cannot be read counts as failed: skipped, its change would be lost without anybody knowing. Failed, the
-    /// batch is halved until the record is alone, and goes to the queue behind the stream, whose alarm shows it. What follows
-    /// of the same item waits with it.
-    fn announcements(&self, records: &[EventRecord]) -> (Vec<Waiting>, Vec<usize>) {
-        let (mut waiting, mut failed) = (Vec::new(), Vec::new());
-        let mut stuck = HashSet::new();
+    /// What a batch has to announce, in its order, and the records that can never be announced, with the reason.
+    fn announcements(&self, records: &[EventRecord]) -> (Vec<Waiting>, Vec<(usize, MappingError)>) {
+        let (mut waiting, mut hopeless) = (Vec::new(), Vec::new());
         for (at, record) in records.iter().enumerate() {
             let item = item_of(record);
-            if stuck.contains(&item) {
-                failed.push(at);
-                continue;
-            }
             match mapping::announcement(record, &self.runs_url) {
                 Ok(None) => {}
                 Ok(Some(entry)) => waiting.push(Waiting { at, item, entry }),
                 Err(error) => {
                     tracing::error!(error = %error, item, "a change that cannot be announced");
-                    failed.push(at);
-                    stuck.insert(item);
+                    hopeless.push((at, error));
                 }
             }
         }
-        (waiting, failed)
+        (waiting, hopeless)
+    }
+
+    /// Hands what can never be announced over to the queue whose alarm shows it, and gives the records of which that is not done.
+    ///
+    /// Skipped, such a change would be lost without anybody knowing. Failed, all that is behind it would be announced again at
+    /// each of a hundred tries. Behind one that failed it is left alone: it comes again with that, and is handed over once.
+    async fn hand_over(
+        &self,
+        records: &[EventRecord],
+        hopeless: &[(usize, MappingError)],
+        first_failed: Option<usize>,
+        end: Instant,
+    ) -> Vec<usize> {
+        let comes_again = |at: usize| first_failed.is_some_and(|first| first < at);
+        for (done, (at, error)) in hopeless.iter().enumerate() {
+            if comes_again(*at) || !self.is_handed_over(&records[*at], error, end).await {
+                return hopeless[done..].iter().map(|(at, _)| *at).collect();
+            }
+        }
+        Vec::new()
+    }
+
+    /// Hands one over: where it is and why, never what it holds.
+    async fn is_handed_over(&self, record: &EventRecord, why: &MappingError, end: Instant) -> bool {
+        if Instant::now() + queues::PATIENCE > end {
+            tracing::error!("no time is left to hand over what cannot be announced");
+            return false;
+        }
+        let message = json!({
+            "eventSourceARN": record.event_source_arn,
+            "keys": serde_json::to_value(&record.change.keys).unwrap_or_default(),
+            "sequenceNumber": record.change.sequence_number,
+            "reason": why.in_words(),
+        });
+        let sent = self.failures.send(message.to_string(), Duration::ZERO);
+        match sent.await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(error = %error, "a change that could not be handed over");
+                false
+            }
+        }
     }
 
     /// Sends all that is waiting, and gives the records of what the bus has not taken.

@@ -24,6 +24,19 @@ pub(crate) enum MappingError {
     TooLarge(usize),
 }
 
+impl MappingError {
+    /// Why, without a word of what the record holds.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::Image(_) => "this version cannot read its image".to_owned(),
+            Self::Json(_) => "its event cannot be written".to_owned(),
+            Self::TooLarge(size) => {
+                format!("its event has {size} bytes, which is more than the bus takes")
+            }
+        }
+    }
+}
+
 /// The `detail` of an event about a run.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -15,8 +15,11 @@ use store::{BusEvent, Delivery};
 const MOST: usize = 100;
 /// The most characters of a comment.
 const LONGEST_COMMENT: usize = 1_000;
-/// The longest ref or id that is passed on: longer ones are nobody's.
-const LONGEST_TEXT: usize = 400;
+/// The most bytes of a ref's name. What is sent may be six times as long, where JSON escapes each; a hundred refs with
+/// their ids still fit into the 256 KB that the bus takes.
+const LONGEST_REF: usize = 200;
+/// The most bytes of an object's id, or of a word.
+const LONGEST_WORD: usize = 64;
 
 /// What the bus is told of a delivery; `None` where it is of no event type that has an event of its own there.
 pub(crate) fn understood(
@@ -112,9 +115,9 @@ fn of_ref_update(update: &RefUpdate) -> Value {
         RefChange::Deleted => "deleted",
         RefChange::Moved => "moved",
     };
-    let of = |text: &Option<String>| json!(text.as_deref().map(cut));
+    let of = |text: &Option<String>| json!(text.as_deref().map(|it| cut(it, LONGEST_WORD)));
     without_nulls(json!({
-        "name": cut(&update.name),
+        "name": cut(&update.name, LONGEST_REF),
         "oldObjectId": of(&update.old_object_id),
         "newObjectId": of(&update.new_object_id),
         "change": change,
@@ -126,18 +129,18 @@ fn of_pull_request(it: &PullRequest) -> More {
 }
 
 fn pull_request(it: &PullRequest) -> Value {
-    let of = |text: &Option<String>| json!(text.as_deref().map(cut));
+    let of = |text: &Option<String>, longest| json!(text.as_deref().map(|text| cut(text, longest)));
     // Of one that is told by its number alone nobody knows whether it is a draft, or comes from a fork.
     let is_told = it.source_ref.is_some();
     without_nulls(json!({
         "number": it.number,
         "title": it.title.as_deref().map(plain),
-        "status": of(&it.status),
+        "status": of(&it.status, LONGEST_WORD),
         "isDraft": is_told.then_some(it.is_draft),
-        "sourceRef": of(&it.source_ref),
-        "targetRef": of(&it.target_ref),
-        "sourceCommit": of(&it.source_commit),
-        "mergeStatus": of(&it.merge_status),
+        "sourceRef": of(&it.source_ref, LONGEST_REF),
+        "targetRef": of(&it.target_ref, LONGEST_REF),
+        "sourceCommit": of(&it.source_commit, LONGEST_WORD),
+        "mergeStatus": of(&it.merge_status, LONGEST_WORD),
         "isFork": is_told.then(|| it.fork.is_some()),
     }))
 }
@@ -184,8 +187,9 @@ fn of_repository(repository: Option<&Repository>) -> Value {
     }))
 }
 
-fn cut(text: &str) -> String {
-    text.chars().take(LONGEST_TEXT).collect()
+/// The first characters of a text that are no more bytes than `longest`.
+fn cut(text: &str, longest: usize) -> &str {
+    &text[..text.floor_char_boundary(longest)]
 }
 
 fn without_nulls(value: Value) -> Value {
@@ -197,5 +201,48 @@ fn without_nulls(value: Value) -> Value {
                 .collect(),
         ),
         value => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_by_its_bytes_and_never_within_a_character() {
+        assert_eq!(cut("refs/heads/main", LONGEST_REF), "refs/heads/main");
+        assert_eq!(cut(&"x".repeat(64), LONGEST_WORD), "x".repeat(64));
+        assert_eq!(cut(&"x".repeat(65), LONGEST_WORD), "x".repeat(64));
+        assert_eq!(cut(&"€".repeat(100), LONGEST_REF), "€".repeat(66));
+        assert_eq!(cut(&"𝄞".repeat(100), LONGEST_REF), "𝄞".repeat(50));
+    }
+
+    #[test]
+    fn the_largest_push_leaves_room_for_the_rest_of_its_event() {
+        // Four bytes for a character; and one byte of which JSON makes six.
+        for text in ["𝄞", "\u{1}"] {
+            let text = text.repeat(1_000);
+            let update = RefUpdate {
+                name: text.clone(),
+                old_object_id: Some(text.clone()),
+                new_object_id: Some(text.clone()),
+                forced: false,
+            };
+            let push = Push {
+                pushed_by: Some(text),
+                repository: None,
+                ref_updates: vec![update; 2 * MOST],
+                commits: None,
+                push_id: Some(i64::MAX),
+                default_branch: None,
+            };
+            let told: Map<String, Value> = of_push(&push)
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect();
+            assert_eq!(told["refUpdates"].as_array().map(Vec::len), Some(MOST));
+            let size = Value::Object(told).to_string().len();
+            assert!(size < 224 * 1_024, "{size} bytes");
+        }
     }
 }

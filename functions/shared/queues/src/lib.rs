@@ -14,6 +14,8 @@ use store::DeliveryId;
 
 /// SQS delays a message for no longer than this.
 pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
+/// How long a call may take with its retries.
+pub const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What `dispatch` is asked to do outside its stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +85,7 @@ impl Queue {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(Duration::from_secs(3))
-            .operation_timeout(Duration::from_secs(8))
+            .operation_timeout(PATIENCE)
             .build();
         let config = aws_sdk_sqs::config::Builder::from(config)
             .timeout_config(timeouts)
