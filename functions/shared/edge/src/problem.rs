@@ -34,6 +34,8 @@ pub enum ProblemKind {
     RunEnded,
     /// The stack follows nothing any more.
     StackDetached,
+    /// The delivery is no event.
+    NotAnEvent,
     /// The organization URL is none.
     NotAnOrganizationUrl,
     /// The organization cannot be found.
@@ -54,7 +56,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the test that pins them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidRequest,
         Self::InvalidField,
         Self::InvalidPageToken,
@@ -66,6 +68,7 @@ impl ProblemKind {
         Self::TooManyPasswords,
         Self::RunEnded,
         Self::StackDetached,
+        Self::NotAnEvent,
         Self::NotAnOrganizationUrl,
         Self::OrganizationNotFound,
         Self::TokenRefused,
@@ -126,6 +129,11 @@ impl ProblemKind {
                 StatusCode::CONFLICT,
                 "stack-detached",
                 "The stack follows nothing",
+            ),
+            Self::NotAnEvent => (
+                StatusCode::CONFLICT,
+                "not-an-event",
+                "The delivery is no event",
             ),
             Self::NotAnOrganizationUrl => (
                 StatusCode::UNPROCESSABLE_ENTITY,
