@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
 use serde_json::json;
-use store::{Delivery, DeliveryId, DeliveryKind, Store, Tables};
+use store::{Delivery, DeliveryId, Store, Tables};
 
 /// The function with what it keeps between invocations.
 #[derive(Debug)]
@@ -73,8 +73,8 @@ impl App {
     async fn one(&self, id: &str) -> Answer {
         let delivery = self.delivery(id).await?;
         let record = self.store.outcome(&delivery.head.id).await;
-        let record = record.map_err(Problem::ours)?;
-        Ok((StatusCode::OK, view::whole(&delivery, record.as_ref())))
+        let outcome = record.map_err(Problem::ours)?.map(|record| record.outcome);
+        Ok((StatusCode::OK, view::whole(&delivery, outcome.as_ref())))
     }
 
     /// `POST /deliveries/{id}/redelivery`: lets it be dispatched again. That makes no run a second time; it makes those that
@@ -82,10 +82,8 @@ impl App {
     async fn redeliver(&self, request: &Request, id: &str, now: Timestamp) -> Answer {
         let _no_fields: Nothing = edge::http::optional_body(request)?;
         let delivery = self.delivery(id).await?;
-        if delivery.head.kind != DeliveryKind::Event {
-            let what = view::undecided(delivery.head.kind);
-            let detail = format!("only an event can be dispatched, and this is {what}");
-            return Err(Problem::new(ProblemKind::InvalidRequest, detail));
+        if let Some(why) = view::no_event(delivery.head.kind) {
+            return Err(Problem::new(ProblemKind::NotAnEvent, why));
         }
         let asked = self
             .store

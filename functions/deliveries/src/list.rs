@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{IntegrationName, OutcomeWord};
+use domain::{IntegrationName, Outcome, OutcomeWord};
 use edge::http::Answer;
 use edge::{Problem, ProblemKind};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -22,7 +22,9 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{DeliveryHead, DeliveryId, DeliveryKind, Parked, Store, StoreError, keys};
+use store::{
+    DeliveryHead, DeliveryId, DeliveryKind, OutcomeRecord, Parked, Store, StoreError, keys,
+};
 
 use crate::{
     App,
@@ -37,6 +39,8 @@ const FEWEST_AT_ONCE: usize = 25;
 const LONGEST: Duration = Duration::from_secs(8);
 /// How many days are read at once; eight queries each.
 const DAYS_AT_ONCE: usize = 8;
+/// How many outcomes are read at once, one call each.
+const OUTCOMES_AT_ONCE: usize = 16;
 
 /// An integration whose deliveries are wanted, and from when on it can have any.
 struct Source {
@@ -235,20 +239,16 @@ impl Page {
                 .iter()
                 .filter_map(|head| Some((&head.id, head.outcome?)))
                 .collect();
+            let parked = parked_now(app, chunk).await?;
             for mut delivery in app.store.deliveries(&ids).await.map_err(Problem::ours)? {
                 if self.has_enough(wanted) {
                     return Ok(());
                 }
                 delivery.head.outcome = words.get(&delivery.head.id).copied();
+                let decided = parked.get(&delivery.head.id);
                 let read = Read::new(&delivery);
-                if wanted.is(&read) {
-                    let mut row = read.row();
-                    if delivery.head.outcome == Some(OutcomeWord::Parked) {
-                        let record = app.store.outcome(&delivery.head.id).await;
-                        let record = record.map_err(Problem::ours)?;
-                        row["reason"] = json!(record.and_then(|record| record.outcome.note));
-                    }
-                    self.rows.push(row);
+                if wanted.is(&read) && wanted.is_still(decided) {
+                    self.rows.push(read.row(decided));
                 }
                 self.examined += 1;
                 self.last = Some(Cursor::of(&delivery.head));
@@ -288,6 +288,15 @@ impl Wanted {
             }
     }
 
+    /// Whether what became of a delivery is what is asked for, now that it was read again.
+    fn is_still(&self, decided: Option<&Outcome>) -> bool {
+        decided.is_none_or(|decided| {
+            self.outcome
+                .as_ref()
+                .is_none_or(|outcome| outcome == decided.word.as_str())
+        })
+    }
+
     /// What only the body tells.
     fn is(&self, read: &Read<'_>) -> bool {
         self.event_type
@@ -298,6 +307,31 @@ impl Wanted {
                 .as_ref()
                 .is_none_or(|wanted| read.is_in(wanted))
     }
+}
+
+/// What became of those that are parked, as it is by now: the head was read in an index, or with others, a moment before.
+async fn parked_now(
+    app: &App,
+    heads: &[&DeliveryHead],
+) -> Result<HashMap<DeliveryId, Outcome>, Problem> {
+    let parked = heads
+        .iter()
+        .filter(|head| head.outcome == Some(OutcomeWord::Parked));
+    let reads: Vec<_> = parked
+        .map(|head| {
+            let (store, id) = (app.store.clone(), head.id.clone());
+            async move { store.outcome(&id).await.map(|record| (id, record)) }
+        })
+        .collect();
+    let read: Vec<(DeliveryId, Option<OutcomeRecord>)> = stream::iter(reads)
+        .buffer_unordered(OUTCOMES_AT_ONCE)
+        .try_collect()
+        .await
+        .map_err(Problem::ours)?;
+    let known = read.into_iter();
+    Ok(known
+        .filter_map(|(id, record)| Some((id, record?.outcome)))
+        .collect())
 }
 
 impl Source {

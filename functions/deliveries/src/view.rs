@@ -1,10 +1,10 @@
 //! A delivery as it is shown. Summary and repository are read out of the body here; nothing of them is stored.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use domain::{OutcomeWord, event::Repository, summary};
+use domain::{Outcome, OutcomeWord, event::Repository, summary};
 use envelope::Notification;
 use serde_json::{Value, json};
-use store::{Delivery, DeliveryHead, DeliveryKind, OutcomeRecord, keys};
+use store::{Delivery, DeliveryHead, DeliveryKind, keys};
 
 /// A delivery with its body understood, once.
 pub(crate) struct Read<'a> {
@@ -67,8 +67,8 @@ impl<'a> Read<'a> {
             .unwrap_or("the body cannot be understood")
     }
 
-    /// The row of a list.
-    pub(crate) fn row(&self) -> Value {
+    /// The row of a list. `decided` is what became of it, where more is known of that than the word at its head.
+    pub(crate) fn row(&self, decided: Option<&Outcome>) -> Value {
         let head = &self.delivery.head;
         let mut row = json!({
             "id": head.id.to_string(),
@@ -87,6 +87,12 @@ impl<'a> Read<'a> {
         }
         if self.delivery.reason.is_some() {
             row["reason"] = json!(self.reason());
+        }
+        if let Some(decided) = decided {
+            row["outcome"] = json!(decided.word.as_str());
+            if let (OutcomeWord::Parked, Some(note)) = (decided.word, &decided.note) {
+                row["reason"] = json!(note);
+            }
         }
         row
     }
@@ -121,6 +127,22 @@ pub(crate) fn undecided(kind: DeliveryKind) -> &'static str {
     }
 }
 
+/// Why a delivery cannot be dispatched again; `None` for an event.
+pub(crate) fn no_event(kind: DeliveryKind) -> Option<&'static str> {
+    match kind {
+        DeliveryKind::Event => None,
+        DeliveryKind::Test => {
+            Some("only an event can be dispatched: this is a sample that the Test button sent")
+        }
+        DeliveryKind::Quarantined => Some(
+            "only an event can be dispatched: this could not be understood, and its reason says why",
+        ),
+        DeliveryKind::Oversize => Some(
+            "only an event can be dispatched: this was too large to be kept whole, and its reason says how large",
+        ),
+    }
+}
+
 /// The longest payload that is shown as text, in bytes of the answer: a function URL's has at most 6 MB.
 const LONGEST_TEXT: usize = 5_000_000;
 
@@ -131,17 +153,15 @@ fn fits_an_answer(text: &str) -> bool {
 }
 
 /// A delivery with what became of it, and its body exactly as received: as text where it is text and fits, else as base64.
-pub(crate) fn whole(delivery: &Delivery, record: Option<&OutcomeRecord>) -> Value {
+pub(crate) fn whole(delivery: &Delivery, decided: Option<&Outcome>) -> Value {
     let read = Read::new(delivery);
-    let mut body = read.row();
-    if let Some(OutcomeRecord { outcome, .. }) = record {
-        body["outcome"] = json!(outcome.word.as_str());
-        body["decidedAt"] = json!(edge::http::moment(outcome.decided_at));
-        body["note"] = json!(outcome.note);
-        if outcome.word == OutcomeWord::Parked {
-            body["reason"] = json!(outcome.note);
+    let mut body = read.row(decided);
+    if let Some(decided) = decided {
+        body["decidedAt"] = json!(edge::http::moment(decided.decided_at));
+        body["decisions"] = json!(decided.decisions);
+        if let Some(note) = &decided.note {
+            body["note"] = json!(note);
         }
-        body["decisions"] = json!(outcome.decisions);
     }
     let (payload, encoding) = match std::str::from_utf8(&delivery.body) {
         Ok(text) if fits_an_answer(text) => (text.to_owned(), "utf-8"),
