@@ -106,9 +106,13 @@ pub(crate) async fn create(app: &App, request: &Request, began: Timestamp) -> An
             "setting up took too long and somebody else has begun with this name; look at GET /integrations",
         ));
     }
+    let mut body = show::shown(app, &integration);
+    if known_since.is_some() {
+        // What was parked in an earlier life of the name waits for a token that works, too.
+        app.wake(&integration.name, &mut body).await;
+    }
     // Instances of the webhook may just have looked at what stood under this name before, or that nothing did.
     tokio::time::sleep(app.config.lookup_rest).await;
-    let mut body = show::shown(app, &integration);
     body["webhook"] =
         json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });
     body["notifications"] = json!([CREATED, verify::SUCCEEDED]);
