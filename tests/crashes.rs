@@ -30,7 +30,7 @@ struct Death {
 }
 
 /// The most calls that any of the walks makes.
-const MOST_CALLS: usize = 12;
+const MOST_CALLS: usize = 13;
 
 fn deaths() -> impl Iterator<Item = Death> {
     let calls = 1..=MOST_CALLS;
@@ -285,10 +285,10 @@ async fn u12_setting_up_that_dies_at_any_call_is_undone_by_unlinking() -> Result
 async fn u12_setting_an_unlinked_name_up_that_dies_at_any_call_leaves_nothing_behind() -> Result<()>
 {
     for finish_by_unlinking in [false, true] {
-        // A look, the claim, the activation; and each secret that is scheduled for deletion is created, written, restored and
-        // written again.
+        // A look, the claim, the activation, the message that wakes what is parked; and each secret that is scheduled for
+        // deletion is created, written, restored and written again.
         let died = walk(|death| set_up_dies(death, true, finish_by_unlinking)).await?;
-        assert!(at_each_of(11, died), "{died}");
+        assert!(at_each_of(12, died), "{died}");
     }
     Ok(())
 }
@@ -362,9 +362,9 @@ async fn change_dies(death: Death) -> Result<bool> {
 
 #[tokio::test]
 async fn a_change_of_the_token_that_dies_at_any_call_is_finished_by_the_next() -> Result<()> {
-    // A look, the lease, the secret (create, write), the record, the lease's end.
+    // A look, the lease, the secret (create, write), the record, the lease's end, the message that wakes what is parked.
     let died = walk(change_dies).await?;
-    assert!(at_each_of(6, died), "{died}");
+    assert!(at_each_of(7, died), "{died}");
     Ok(())
 }
 
