@@ -6,12 +6,12 @@ use anyhow::{Context, Result};
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{Outcome, RunId, outcome::ForStack, outcome::Verdict};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use store::{DeliveryId, OutcomeRecord, Store};
 
 use crate::support::{
-    Bed, Linked, RETENTION_DAYS, delivery, get, json as body_of, new_event, now, parts, post,
+    Bed, Linked, RETENTION_DAYS, Tap, delivery, get, json as body_of, new_event, now, parts, post,
     problem, send,
 };
 
@@ -229,6 +229,7 @@ async fn what_is_parked_is_found_with_its_reason_until_something_else_becomes_of
     assert!(rows.iter().all(|row| row["outcome"] == "parked"));
     // In the list of all it says so as well.
     assert_eq!(log.row(&parked[1]).await?["reason"], "reason 1");
+    assert_eq!(log.one(&parked[1]).await?["reason"], "reason 1");
     // Page by page it is the same.
     let first = log.page("outcome=parked&pageSize=2").await?;
     let token = first["nextPageToken"].as_str().context("no token")?;
@@ -249,6 +250,76 @@ async fn what_is_parked_is_found_with_its_reason_until_something_else_becomes_of
         log.one(&parked[1]).await?["note"].is_null(),
         "the reason to park it is over"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_index_still_calls_parked_is_shown_as_what_it_has_become() -> Result<()> {
+    let log = Log::new().await?;
+    let id = log.push().await?;
+    assert!(
+        log.decide(&id, Outcome::ignored("nothing", now()), false)
+            .await?
+    );
+    // What an index that is behind looks like: it lists what has another outcome by now.
+    let aws = log
+        .bed
+        .aws_at(&log.bed.stack.description.endpoint_url)
+        .await;
+    let received = log.store.delivery(&id).await?.context("none")?;
+    let received = received.head.received.as_microsecond().to_string();
+    let text = |text: String| AttributeValue::S(text);
+    aws_sdk_dynamodb::Client::new(&aws)
+        .update_item()
+        .table_name(log.bed.tables().events)
+        .key("pk", text(id.partition().to_owned()))
+        .key("sk", text(format!("{}#outcome", id.sort())))
+        .update_expression("SET attention = :parked, received = :received")
+        .condition_expression("attribute_exists(pk)")
+        .expression_attribute_values(":parked", text(format!("{}#parked", log.linked.name)))
+        .expression_attribute_values(":received", AttributeValue::N(received))
+        .send()
+        .await?;
+    let within = (Timestamp::UNIX_EPOCH, now());
+    let indexed = log.store.parked(&log.linked.name, within, 10).await?;
+    assert_eq!(indexed.len(), 1, "the index has it");
+    assert!(log.list("outcome=parked").await?.is_empty());
+    assert_eq!(
+        ids(&log.list("outcome=ignored").await?),
+        [id.to_string().as_str()]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_word_finds_what_it_says_and_nothing_else() -> Result<()> {
+    let log = Log::new().await?;
+    let (made, none, waits) = (log.push().await?, log.push().await?, log.push().await?);
+    let nothing = Outcome::ignored("nothing", now());
+    assert!(log.decide(&made, dispatched()?, false).await?);
+    assert!(log.decide(&none, nothing, false).await?);
+    let outcome = Outcome::parked("the token has expired", now());
+    assert!(log.decide(&waits, outcome, false).await?);
+    for (word, id) in [
+        ("dispatched", made),
+        ("ignored", none),
+        ("parked", waits),
+        ("stored", log.push().await?),
+        (
+            "test",
+            log.deliver(&new_event("ado/git.push.test.json").to_string())
+                .await?,
+        ),
+        ("quarantined", log.deliver("no json").await?),
+        (
+            "oversize",
+            log.deliver(&"x".repeat(store::LARGEST_BODY + 1)).await?,
+        ),
+    ] {
+        let rows = log.list(&format!("outcome={word}")).await?;
+        assert_eq!(ids(&rows), [id.to_string().as_str()], "{word}");
+        assert_eq!(rows[0]["outcome"], word);
+    }
     Ok(())
 }
 
@@ -301,7 +372,7 @@ async fn the_first_decision_counts_unless_it_was_to_park_or_somebody_asked_anew(
 async fn the_ignored_among_many_are_paged_without_a_gap_or_a_double() -> Result<()> {
     let log = Log::new().await?;
     let mut ignored = Vec::new();
-    for number in 0..24 {
+    for number in 0..36 {
         let id = log.push().await?;
         match number % 3 {
             0 => {
@@ -330,8 +401,18 @@ async fn the_ignored_among_many_are_paged_without_a_gap_or_a_double() -> Result<
         token = format!("&pageToken={next}");
     }
     assert_eq!(seen, ignored, "each once, newest first");
-    assert_eq!(log.list("outcome=dispatched").await?.len(), 8);
-    assert_eq!(log.list("outcome=stored").await?.len(), 8);
+    // What the heads tell is asked of them: of 36 bodies those that are shown are read, in one call, and no outcome is.
+    let tap = Tap::counting(&log.bed.stack.description.endpoint_url).await?;
+    let counted = deliveries::App::new(log.bed.store_at(&tap.url()).await, RETENTION_DAYS);
+    let path = format!(
+        "/deliveries?integration={}&outcome=ignored&pageSize=20",
+        log.linked.name
+    );
+    let page = body_of(counted.handle(get(&path)).await)?;
+    assert_eq!(page["deliveries"].as_array().map(Vec::len), Some(12));
+    assert_eq!((tap.count("BatchGetItem"), tap.count("GetItem")), (1, 0));
+    assert_eq!(log.list("outcome=dispatched").await?.len(), 12);
+    assert_eq!(log.list("outcome=stored").await?.len(), 12);
     let path = format!(
         "/deliveries?integration={}&outcome=dispatched{token}",
         log.linked.name
@@ -395,9 +476,15 @@ async fn what_cannot_be_dispatched_is_not_delivered_again() -> Result<()> {
     let oversize = "x".repeat(store::LARGEST_BODY + 1);
     let oversize = log.deliver(&oversize).await?;
     assert_eq!(log.row(&oversize).await?["outcome"], "oversize");
-    for (id, what) in [(&test, "test"), (&oversize, "oversize")] {
+    let quarantined = log.deliver("no json").await?;
+    assert_eq!(log.row(&quarantined).await?["outcome"], "quarantined");
+    for (id, what) in [
+        (&test, "Test button"),
+        (&oversize, "too large"),
+        (&quarantined, "not be understood"),
+    ] {
         let (status, body) = log.redeliver(&id.to_string(), &json!({})).await?;
-        assert_eq!((status, problem(&body)), (400, "invalid-request"), "{body}");
+        assert_eq!((status, problem(&body)), (409, "not-an-event"), "{body}");
         assert!(
             body["detail"].as_str().is_some_and(|it| it.contains(what)),
             "{body}"
