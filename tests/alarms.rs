@@ -91,7 +91,7 @@ impl Condition {
 
 /// A log in memory.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -107,7 +107,7 @@ impl Write for Log {
 
 impl Log {
     /// What was written since this was asked last.
-    fn lines(&self) -> Result<Vec<Value>> {
+    pub(crate) fn lines(&self) -> Result<Vec<Value>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&std::mem::take(&mut *kept)).into_owned();
         let lines = text.lines();

@@ -7,6 +7,7 @@ use queues::Later;
 use serde_json::{Value, json};
 use simulator::Running;
 
+use crate::alarms::Log;
 use crate::support::{
     Bed, Linked, REST_SECONDS, azure_devops,
     dispatching::{drain, queue},
@@ -69,6 +70,18 @@ impl Waking {
 
     fn token(&self, kind: &str) -> Value {
         json!({ "personalAccessToken": self.azure_devops.token(kind) })
+    }
+
+    /// Unlinks the name, and sets it up again with `setup`.
+    async fn set_up_again(&self, setup: &setup::App) -> Result<Value> {
+        let path = format!("/integrations/{}", self.linked.name);
+        let request = send("DELETE", &path, &json!({}));
+        body_of(self.bed.unlink().await.handle(request).await)?;
+        self.bed.two_minutes_pass(self.linked.name.as_str()).await?;
+        let mut wanted = self.token("good");
+        wanted["name"] = json!(self.linked.name);
+        wanted["organizationUrl"] = json!(self.azure_devops.organization_url());
+        body_of(setup.handle(send("POST", "/integrations", &wanted)).await)
     }
 
     /// What is on the queue since it was looked at last.
@@ -149,5 +162,39 @@ async fn a_queue_that_cannot_be_reached_fails_nothing_and_is_said() -> Result<()
         assert_eq!(status, 200);
         assert!(body["notes"].is_null(), "{body}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn setting_an_unlinked_name_up_again_wakes_what_was_parked_under_it() -> Result<()> {
+    let waking = Waking::start().await?;
+    let created = waking.set_up_again(&waking.setup).await?;
+    assert!(created["notes"].is_null(), "{created}");
+    assert_eq!(
+        waking.asked().await?,
+        [Later::unpark(&waking.linked.name)],
+        "once: unlinking wakes nothing"
+    );
+
+    let log = Log::default();
+    let writer = log.clone();
+    let logging = edge::log_to(move || writer.clone(), tracing::Level::INFO);
+    let _logging = tracing::subscriber::set_default(logging);
+    let created = waking.set_up_again(&waking.without_sqs().await?).await?;
+    let note = json!(["deliveries that are parked were not woken: POST …/verification does it"]);
+    assert_eq!(created["notes"], note, "{created}");
+    assert!(created["webhook"]["password"].is_string(), "it is set up");
+    assert!(waking.asked().await?.is_empty());
+    let lines = log.lines()?;
+    let warnings = lines.iter().filter(|line| {
+        line["level"] == "WARN"
+            && line["fields"]["message"] == "what is parked was not woken"
+            && line["fields"]["integration"] == waking.linked.name.as_str()
+    });
+    assert_eq!(warnings.count(), 1, "{lines:?}");
+
+    // What the note says is true.
+    assert_eq!(waking.verify().await?.0, 200);
+    assert_eq!(waking.asked().await?, [Later::unpark(&waking.linked.name)]);
     Ok(())
 }
