@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::{
     Integration, Run, RunState, Stack, Status,
     outcome::{ForStack, Verdict},
-    run::{CancelReason, Identity, RunKind},
+    run::{CancelReason, Identity},
     summary::plain,
 };
 use jiff::Timestamp;
@@ -222,15 +222,6 @@ fn has_its_run(run: &Run) -> String {
 }
 
 /// A commit's id as people read it.
-pub(crate) fn short(commit: &str) -> String {
+fn short(commit: &str) -> String {
     plain(commit.get(..8).unwrap_or(commit))
-}
-
-/// The kind of a run, by whether it is a pull request's.
-pub(crate) fn kind(stack: &Stack, is_proposed: bool) -> RunKind {
-    if is_proposed {
-        RunKind::of_pull_request(stack.kind)
-    } else {
-        RunKind::of_push(stack.kind)
-    }
 }

@@ -77,7 +77,8 @@ pub(crate) async fn by_pull_request(
     understood(asked, is_last_try)
 }
 
-fn short(branch: &str) -> &str {
+/// A branch's name as people know it.
+pub(crate) fn short(branch: &str) -> &str {
     branch.strip_prefix("refs/heads/").unwrap_or(branch)
 }
 

@@ -135,12 +135,8 @@ impl App {
         trigger: Trigger,
         context: lambda_runtime::Context,
     ) -> Result<Answer, lambda_runtime::Error> {
-        let left = context
-            .deadline()
-            .duration_since(std::time::SystemTime::now());
-        Ok(self
-            .handle(trigger, left.unwrap_or_default(), Timestamp::now())
-            .await)
+        let left = edge::time_left(&context);
+        Ok(self.handle(trigger, left, Timestamp::now()).await)
     }
 }
 

@@ -8,7 +8,7 @@ use domain::{
     Guid, Run, Stack,
     event::{Comment, CommentChange, PullRequest},
     outcome::{ForStack, Verdict},
-    run::{CancelReason, Identity, RunPullRequest, Trigger},
+    run::{CancelReason, Identity, RunKind, RunPullRequest, Trigger},
     summary::plain,
     touch::Touch,
 };
@@ -16,8 +16,8 @@ use store::OpenOf;
 
 use crate::{
     App, Hindrance,
-    asked::{Wanted, kind},
-    changed::{self, Place},
+    asked::Wanted,
+    changed::{self, Place, short},
     delivery::Case,
     push::{is_commit, named},
 };
@@ -138,7 +138,7 @@ impl App {
                         ..Run::new(
                             stack,
                             identity.as_identity(),
-                            kind(stack, true),
+                            RunKind::of_pull_request(stack.kind),
                             trigger,
                             &commit,
                             case.now,
@@ -358,10 +358,6 @@ fn no_run(stack: &Stack, reason: String) -> ForStack {
         reason,
         run: None,
     }
-}
-
-fn short(branch: &str) -> &str {
-    branch.strip_prefix("refs/heads/").unwrap_or(branch)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use domain::{
     Changed, Stack, StackKind, StackName,
     event::{Push, RefChange, RefUpdate},
     outcome::{ForStack, Verdict},
-    run::{ChangedPaths, Identity, Run, Trigger},
+    run::{ChangedPaths, Identity, Run, RunKind, Trigger},
     summary::plain,
     touch::Touch,
 };
@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     App, Hindrance,
-    asked::{Wanted, kind},
+    asked::Wanted,
     changed::{self, Place},
     delivery::Case,
 };
@@ -268,7 +268,7 @@ fn run(
         ..Run::new(
             stack,
             identity,
-            kind(stack, false),
+            RunKind::of_push(stack.kind),
             Trigger::Push,
             commit,
             case.now,

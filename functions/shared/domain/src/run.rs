@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Branch, Guid, IntegrationName, ProjectRoot, StackKind, StackName,
+    Guid, IntegrationName, ProjectRoot, StackKind, StackName,
     ids::{checked_text, guid},
     stack::{Reference, Stack},
 };
@@ -493,12 +493,6 @@ impl Run {
             canceled_because: Some(because),
             ..self.stepped(RunState::Canceled, now)
         }
-    }
-
-    /// The short name of the branch that its ref is, where it is one.
-    #[must_use]
-    pub fn branch(&self) -> Option<Branch> {
-        self.ref_name.as_deref()?.parse().ok()
     }
 }
 

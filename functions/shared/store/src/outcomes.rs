@@ -66,8 +66,6 @@ struct OutcomeItem {
     attention: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     received: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    kind: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -166,7 +164,6 @@ impl Store {
             record: ByteBuf::from(body::encode(&json)),
             attention: is_parked.then(|| keys::attention(id.integration(), PARKED)),
             received: is_parked.then(|| received.as_microsecond()),
-            kind: None,
         })?;
         let put = self
             .client
