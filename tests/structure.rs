@@ -67,6 +67,7 @@ fn one_tls_stack_is_linked_anywhere() -> Result<()> {
         "dispatch",
         "announce",
         "report",
+        "reconcile",
         "runs",
     ] {
         let packages = packages_of(function)?;

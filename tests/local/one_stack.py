@@ -23,7 +23,7 @@ from terminal import Failure, say, shown, step, tail
 REGION = "eu-west-1"
 ENVIRONMENT = "local"
 LOG_LEVEL = "DEBUG"
-FUNCTIONS = ["announce", "deliveries", "dispatch", "report", "runs", "setup", "stacks", "unlink", "webhook"]
+FUNCTIONS = ["announce", "deliveries", "dispatch", "reconcile", "report", "runs", "setup", "stacks", "unlink", "webhook"]
 APPLY_PATIENCE = 240.0  # seconds; it takes 60: the provider makes one function after the other, and looks at each for 5 s
 ROOT_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 

@@ -20,7 +20,7 @@ from terminal import ROOT, Failure, run_command, say, shown, step
 TARGETS = {"arm64": "aarch64-unknown-linux-gnu", "x86_64": "x86_64-unknown-linux-gnu"}
 
 # One cargo invocation each. The webhook has one to itself, so that what the others ask of shared crates does not reach it.
-BUILDS = [["webhook"], ["announce", "deliveries", "dispatch", "report", "runs", "setup", "stacks", "unlink"]]
+BUILDS = [["webhook"], ["announce", "deliveries", "dispatch", "reconcile", "report", "runs", "setup", "stacks", "unlink"]]
 
 
 def package(arch: str) -> Path:

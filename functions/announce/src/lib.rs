@@ -5,7 +5,6 @@
 //! what follows it may be announced twice; consumers go by a run's id and version, and by a delivery's id. So what would fail
 //! each time is not reported: it is handed over to a queue for a person to see.
 
-mod bus;
 mod mapping;
 
 use std::{

@@ -5,7 +5,7 @@ use domain::{OutcomeWord, Run, RunState};
 use serde::Serialize;
 use store::{EventsImage, OutcomeRecord, StoreError, events_image, run_of_image};
 
-use crate::bus::{Entry, LARGEST_CALL};
+use bus::{Entry, LARGEST_CALL};
 
 const REQUESTED: &str = "Run Requested";
 const CHANGED: &str = "Run State Changed";
@@ -208,6 +208,7 @@ mod tests {
         let old = old.map_or(json!({}), run_image);
         let entry = announcement(&record(name, run_image(new), old), URL).unwrap()?;
         let (detail_type, detail) = entry.parts();
+        let detail: Value = serde_json::from_str(detail).unwrap();
         Some((detail_type.to_owned(), detail))
     }
 

@@ -23,7 +23,7 @@ use crate::config;
 
 /// Our own crates. Others log warnings at the most: what an HTTP client or an SDK tells at a finer level can have headers in
 /// it, and those have secrets.
-const OURS: [&str; 15] = [
+const OURS: [&str; 19] = [
     "setup",
     "webhook",
     "deliveries",
@@ -32,10 +32,14 @@ const OURS: [&str; 15] = [
     "announce",
     "runs",
     "report",
+    "reconcile",
     "unlink",
     "ado",
+    "baseline",
+    "bus",
     "connection",
     "edge",
+    "hooks",
     "queues",
     "secrets",
     "store",

@@ -14,20 +14,20 @@ use jiff::Timestamp;
 /// Where all events come from.
 const SOURCE: &str = "stackhook";
 /// The most entries of one call.
-pub(crate) const MOST_ENTRIES: usize = 10;
+pub const MOST_ENTRIES: usize = 10;
 /// The largest call, as EventBridge measures its entries.
-pub(crate) const LARGEST_CALL: usize = 256 * 1_024;
+pub const LARGEST_CALL: usize = 256 * 1_024;
 /// What EventBridge counts for an entry's time.
 const SIZE_OF_TIME: usize = 14;
 
 /// How long one try of a call may take.
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// How long a call may take with its retries.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
+pub const PATIENCE: Duration = Duration::from_secs(6);
 
 /// One event.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
     detail_type: String,
     detail: String,
     time: Timestamp,
@@ -35,7 +35,8 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// An event of a kind, with its JSON.
-    pub(crate) fn new(detail_type: &str, detail: String, time: Timestamp) -> Self {
+    #[must_use]
+    pub fn new(detail_type: &str, detail: String, time: Timestamp) -> Self {
         Self {
             detail_type: detail_type.to_owned(),
             detail,
@@ -44,32 +45,34 @@ impl Entry {
     }
 
     /// Its size, as EventBridge measures it.
-    pub(crate) fn size(&self) -> usize {
+    #[must_use]
+    pub fn size(&self) -> usize {
         SIZE_OF_TIME + SOURCE.len() + self.detail_type.len() + self.detail.len()
     }
 
-    /// Its kind and its JSON.
-    #[cfg(test)]
-    pub(crate) fn parts(&self) -> (&str, serde_json::Value) {
-        let detail = serde_json::from_str(&self.detail).unwrap();
-        (&self.detail_type, detail)
+    /// Its kind and its JSON, as text.
+    #[must_use]
+    pub fn parts(&self) -> (&str, &str) {
+        (&self.detail_type, &self.detail)
     }
 }
 
 /// Why the bus could not be called at all.
 #[derive(Debug, thiserror::Error)]
 #[error("EventBridge could not put events: {0}")]
-pub(crate) struct BusError(String);
+pub struct BusError(String);
 
 /// One bus.
 #[derive(Debug)]
-pub(crate) struct Bus {
+pub struct Bus {
     client: Client,
     name: String,
 }
 
 impl Bus {
-    pub(crate) fn new(config: &aws_config::SdkConfig, name: String) -> Self {
+    /// The bus of that name.
+    #[must_use]
+    pub fn new(config: &aws_config::SdkConfig, name: String) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(ATTEMPT)
@@ -85,8 +88,13 @@ impl Bus {
         }
     }
 
-    /// Puts events on it, in one call. For each one `None` where it was taken, else the code of the refusal.
-    pub(crate) async fn put(&self, entries: &[&Entry]) -> Result<Vec<Option<String>>, BusError> {
+    /// Puts events on it, in one call of at most [`MOST_ENTRIES`] and [`LARGEST_CALL`]. For each one `None` where it was taken,
+    /// else the code of the refusal.
+    ///
+    /// # Errors
+    ///
+    /// [`BusError`] where any of them may or may not be taken.
+    pub async fn put(&self, entries: &[&Entry]) -> Result<Vec<Option<String>>, BusError> {
         let requests = entries.iter().map(|entry| {
             let time = entry.time;
             let nanoseconds = u32::try_from(time.subsec_nanosecond()).unwrap_or_default();
