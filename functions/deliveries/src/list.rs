@@ -119,6 +119,8 @@ impl Attention {
                     kind: DeliveryKind::Event,
                     received,
                     outcome: Some(OutcomeWord::Parked),
+                    // Told by the delivery itself, which is read for the page.
+                    recovered: false,
                 };
                 Ok(parked.into_iter().map(head).collect())
             }

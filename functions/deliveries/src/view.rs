@@ -77,6 +77,9 @@ impl<'a> Read<'a> {
             "summary": self.summary(),
             "outcome": outcome(head),
         });
+        if head.recovered {
+            row["recovered"] = json!(true);
+        }
         if let Some(notification) = &self.notification {
             row["eventType"] = json!(summary::plain(notification.event_type.as_str()));
             row["eventId"] = json!(notification.event_id.as_deref().map(summary::plain));

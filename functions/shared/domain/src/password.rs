@@ -28,6 +28,16 @@ impl PasswordDigest {
             ends: None,
         }
     }
+
+    /// A short name for the password, to tell whether a service hook was given this one. Nothing can be compared with a
+    /// presented password by it.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        self.sha256[..6]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
 }
 
 /// The passwords of one integration as they are compared: always [`MOST_DIGESTS`] slots, empty ones among them.

@@ -1,0 +1,100 @@
+//! How far the care for an integration has got: what a pass has found, and where the next one goes on.
+
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+
+use crate::Guid;
+
+/// How far the care for one integration has got. Whatever is absent was never done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Progress {
+    /// When the last pass began.
+    pub passed_at: Option<Timestamp>,
+    /// Azure DevOps has asked not to be called before that.
+    pub not_before: Option<Timestamp>,
+    /// The service hook that was looked at last: the next pass begins behind it, where there are too many for one.
+    pub looked_at: Option<Guid>,
+    /// Up to when deliveries without an outcome were looked for.
+    pub swept_until: Option<Timestamp>,
+    /// The day on which two whole days of them were looked through.
+    pub swept_on: Option<Date>,
+    /// Up to when failed notifications were taken from Azure DevOps' history.
+    pub history_until: Option<Timestamp>,
+    /// Where events may have been lost and nothing was compared since.
+    pub gap: Option<Gap>,
+    /// The comparison that is under way.
+    pub comparison: Option<Comparison>,
+    /// When the last comparison that was finished had begun.
+    pub compared_at: Option<Timestamp>,
+    /// What the bus was told of, so that it is told once.
+    pub told: Told,
+    /// What the last pass did.
+    pub last: Pass,
+}
+
+/// A time in which events may have been lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gap {
+    /// When it may have begun.
+    pub since: Timestamp,
+    /// When it was last seen to go on: a comparison that began before does not close it.
+    pub until: Timestamp,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// A comparison of what Azure DevOps has with what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Comparison {
+    /// When it began.
+    pub began: Timestamp,
+    /// The repository that it was at last; the next pass goes on behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<Guid>,
+    /// The project whose pull requests it compared last, once it is through with the repositories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<Guid>,
+    /// Whether it is through with the repositories.
+    #[serde(default)]
+    pub pushes_done: bool,
+    /// How many changes it has found that never reached us.
+    #[serde(default)]
+    pub found: u32,
+}
+
+/// What the bus was told of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Told {
+    /// Why the connection does not work, as it was told; absent while it does.
+    pub connection_failure: Option<String>,
+    /// The day on which the token ends, and the last number of days before it that was told.
+    pub token: Option<(Date, i32)>,
+    /// Since when nothing was received, as it was told.
+    pub silent_since: Option<Timestamp>,
+}
+
+/// What a pass did, as numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Pass {
+    /// Calls of Azure DevOps.
+    pub calls: u32,
+    /// Service hooks that are ours.
+    pub hooks: u32,
+    /// Those that do not send as they should.
+    pub failing: u32,
+    /// Those that were mended.
+    pub mended: u32,
+    /// Deliveries that were never dispatched, and are now.
+    pub dispatched: u32,
+    /// Failed notifications that were taken from Azure DevOps' history and were not there yet.
+    pub notifications: u32,
+    /// Changes that never reached us, found by comparing.
+    pub found: u32,
+    /// Whether there is more to do than this pass could.
+    pub unfinished: bool,
+}
