@@ -20,7 +20,9 @@ pub struct NotificationsWanted<'a> {
     pub result: NotificationResult,
     /// Made at this moment or later.
     pub since: Timestamp,
-    /// The most of all. Azure DevOps has no pages of them.
+    /// Made at this moment or earlier; how those behind the newest are reached.
+    pub until: Option<Timestamp>,
+    /// The most of all, the newest. Azure DevOps has no pages of them.
     pub most: u32,
     /// The most of each subscription.
     pub most_of_each: u32,
@@ -96,6 +98,8 @@ struct Query<'a> {
     subscription_ids: &'a [&'a str],
     result_type: NotificationResult,
     min_created_date: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_created_date: Option<Timestamp>,
     max_results: u32,
     max_results_per_subscription: u32,
     /// Without them, the answer only counts.
@@ -108,6 +112,7 @@ impl<'a> From<&NotificationsWanted<'a>> for Query<'a> {
             subscription_ids: wanted.subscriptions,
             result_type: wanted.result,
             min_created_date: wanted.since,
+            max_created_date: wanted.until,
             max_results: wanted.most,
             max_results_per_subscription: wanted.most_of_each,
             include_details: true,
@@ -185,6 +190,7 @@ mod tests {
             subscriptions: &["a", "b"],
             result: NotificationResult::Failed,
             since: "2026-12-01T10:00:00Z".parse().unwrap(),
+            until: None,
             most: 500,
             most_of_each: 100,
         };

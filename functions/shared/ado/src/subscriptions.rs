@@ -46,6 +46,8 @@ pub struct Subscription {
     pub modified_date: Option<Timestamp>,
     /// How often it was tried again during its last probation.
     pub probation_retries: Option<i64>,
+    /// When it was last tried again during a probation, also one that is over.
+    pub last_probation_retry: Option<Timestamp>,
 }
 
 /// A web hook to make, for one type of event in one project.
@@ -234,6 +236,8 @@ struct SubscriptionView {
     modified_date: Option<Timestamp>,
     #[serde(default, deserialize_with = "number")]
     probation_retries: Option<i64>,
+    #[serde(default, deserialize_with = "wire::date")]
+    last_probation_retry_date: Option<Timestamp>,
 }
 
 impl TryFrom<SubscriptionView> for Subscription {
@@ -255,6 +259,7 @@ impl TryFrom<SubscriptionView> for Subscription {
             created_date: view.created_date,
             modified_date: view.modified_date,
             probation_retries: view.probation_retries,
+            last_probation_retry: view.last_probation_retry_date,
         })
     }
 }

@@ -27,6 +27,10 @@ pub struct Progress {
     pub comparison: Option<Comparison>,
     /// When the last comparison that was finished had begun.
     pub compared_at: Option<Timestamp>,
+    /// The last trouble of `webhook` that was taken for a gap.
+    pub trouble: Option<Timestamp>,
+    /// The day on which it was looked whether anything is received at all.
+    pub listened_on: Option<Date>,
     /// What the bus was told of, so that it is told once.
     pub told: Told,
     /// What the last pass did.
@@ -71,6 +75,8 @@ pub struct Comparison {
 pub struct Told {
     /// Why the connection does not work, as it was told; absent while it does.
     pub connection_failure: Option<String>,
+    /// Whether the last answer was a sign-in page, which counts once it comes again.
+    pub sign_in_page: bool,
     /// The day on which the token ends, and the last number of days before it that was told.
     pub token: Option<(Date, i32)>,
     /// Since when nothing was received, as it was told.

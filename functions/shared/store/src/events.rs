@@ -27,6 +27,8 @@ pub const LARGEST_BODY: usize = 2 * 1_024 * 1_024;
 pub const OVERSIZE_HEAD: usize = 64 * 1_024;
 /// The most bytes of a stored body that lie in one item, whose own limit is 400 KB with its keys.
 const MOST_IN_ITEM: usize = 380 * 1_024;
+/// How many items are read at once to find any delivery.
+const MOST_LISTENED: i32 = 50;
 /// How often a transaction is tried that met another one writing the same delivery.
 const CONFLICT_TRIES: u32 = 4;
 
@@ -373,6 +375,44 @@ impl Store {
             day = next;
         }
         Ok(undecided)
+    }
+
+    /// Whether a delivery of an integration reached us on the day of `from` or later. What was found again did not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where that cannot be read.
+    pub async fn has_received_since(
+        &self,
+        integration: &IntegrationName,
+        from: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut day = keys::newest_day(now);
+        while day >= keys::day_of(from) {
+            for shard in 0..keys::SHARDS {
+                let partition = keys::partition(integration, day, shard);
+                let mut items = self
+                    .client
+                    .query()
+                    .table_name(&self.tables.events)
+                    .key_condition_expression("pk = :partition")
+                    .expression_attribute_values(":partition", AttributeValue::S(partition))
+                    .filter_expression("attribute_exists(kind) AND attribute_not_exists(recovered)")
+                    .projection_expression("pk")
+                    .limit(MOST_LISTENED)
+                    .into_paginator()
+                    .items()
+                    .send();
+                if let Some(item) = items.next().await {
+                    item.map_err(|error| StoreError::from_sdk("look for any delivery", error))?;
+                    return Ok(true);
+                }
+            }
+            let Ok(before) = day.yesterday() else { break };
+            day = before;
+        }
+        Ok(false)
     }
 
     async fn heads_of_shard(

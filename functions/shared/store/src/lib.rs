@@ -24,7 +24,7 @@
 //! | the open runs of an integration, of a pull request | [`Store::open_runs`] | stacks / `open` | name; name, `<repository>#pull-request#<number>#` |
 //! | the runs of a stack, all runs, newest first | [`Store::runs`] | stacks / `runs`, `timeline` | stack; month |
 //! | the service hooks of an integration, keep one, forget one | [`Store::hooks_of`], [`Store::keep_hook`], [`Store::keep_hook_if_there`], [`Store::forget_hook`] | integrations | name, `service-hook#<id>`; consistent |
-//! | how far the care for an integration has got | [`Store::progress`], [`Store::begin_pass`], [`Store::keep_progress`], [`Store::forget_progress`] | integrations | name, `progress`; conditional |
+//! | how far the care for an integration has got | [`Store::progress`], [`Store::begin_pass`], [`Store::keep_progress`], [`Store::note_trouble`], [`Store::forget_progress`] | integrations | name, `progress`; conditional |
 //! | all stacks of an integration | [`Store::linked`] | stacks / `followers` | name |
 //! | what was seen of a repository's pushes and pull requests | [`Store::saw_push`], [`Store::pushes_seen`], [`Store::saw_pull_request`], [`Store::begin_with_pull_requests`], [`Store::pull_requests_seen`] | stacks | `seen#<name>#<repository>`, `push#…` or `pull-request#…` |
 //! | up to where a repository was compared | [`Store::compared`], [`Store::set_compared`] | stacks | `seen#<name>#<repository>`, `compared` |
@@ -35,6 +35,7 @@
 //! | what was created on one day | [`Store::heads_of_day`] | events | `<name>#<day>#<shard>`, 8 queries at once |
 //! | what has no outcome | [`Store::undecided`] | events | `<name>#<day>#<shard>`, `createdDate` |
 //! | what a person should see of an integration | [`Store::heads_for_attention`] | events / `attention` | name, receipt |
+//! | whether anything was received lately | [`Store::has_received_since`] | events | `<name>#<day>#<shard>`, one item |
 //! | several deliveries whole, one whole | [`Store::deliveries`], [`Store::delivery`] | events | the delivery's keys |
 //!
 //! Keys, indexes and what they are made of are spelled in [`keys`] alone, the form of a stored body in [`body`], the further
@@ -72,6 +73,7 @@ pub use outcomes::{BusEvent, EventsImage, OutcomeRecord, Parked, events_image};
 pub use runs::{
     Added, Advanced, NewRun, OpenOf, Report, RunCursor, RunFilter, RunPage, run_of_image,
 };
+pub use service_hooks::Begun as BegunPass;
 pub use seen::{SeenPullRequest, SeenPush};
 pub use stacks::{Created, Detached, Saved, StackPage};
 

@@ -28,6 +28,17 @@ struct HookItem {
 struct ProgressItem {
     #[serde(default)]
     progress: Progress,
+    #[serde(default)]
+    trouble: Option<Timestamp>,
+}
+
+/// A pass over an integration, begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// How far the care for it has got.
+    pub progress: Progress,
+    /// When `webhook` had trouble last, as far as anybody noted it.
+    pub trouble: Option<Timestamp>,
 }
 
 impl Store {
@@ -157,7 +168,7 @@ impl Store {
         nonce: &str,
         until: Timestamp,
         now: Timestamp,
-    ) -> Result<Option<Progress>, StoreError> {
+    ) -> Result<Option<Begun>, StoreError> {
         let update = self
             .update_progress(name, TAKE, IS_FREE)
             .expression_attribute_values(":pass", text(nonce))
@@ -167,8 +178,11 @@ impl Store {
         match update.send().await {
             Ok(answer) => {
                 let item = answer.attributes.unwrap_or_default();
-                let progress = from_item::<ProgressItem>(item).map(|item| item.progress);
-                Ok(Some(progress.unwrap_or_default()))
+                let begun = from_item::<ProgressItem>(item).map(|item| Begun {
+                    progress: item.progress,
+                    trouble: item.trouble,
+                });
+                Ok(Some(begun.unwrap_or_default()))
             }
             Err(error) if is_condition(&error) => Ok(None),
             Err(error) => Err(StoreError::from_sdk("begin a pass", error)),
@@ -202,6 +216,29 @@ impl Store {
             Err(error) if is_condition(&error) => Ok(false),
             Err(error) => Err(StoreError::from_sdk("keep how far a pass has got", error)),
         }
+    }
+
+    /// Notes that `webhook` had trouble: what it could not store may be lost. The next pass takes it for a gap.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where that may or may not be written: the same call again is safe.
+    pub async fn note_trouble(
+        &self,
+        name: &IntegrationName,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.client
+            .update_item()
+            .table_name(&self.tables.integrations)
+            .key(PARTITION, text(name.as_str()))
+            .key(SORT, text(PROGRESS))
+            .update_expression("SET trouble = :at")
+            .expression_attribute_values(":at", moment(at))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| StoreError::from_sdk("note trouble", error))
     }
 
     /// Forgets how far the care for an integration has got: its name may be another's soon.
