@@ -84,7 +84,7 @@ async fn recorded() -> Result<Vec<Exchange>> {
     tokio::spawn(async move { axum::serve(listener, answers).await });
 
     let of_client = Recorder::before(simulator.url(), Caller::Client).await?;
-    client::goes_through_all(&simulator, &portal, &of_client.url).await?;
+    client::goes_through_all(&simulator, &portal, &of_client.url, &receiver).await?;
     let of_test = Recorder::before(simulator.url(), Caller::Test).await?;
     surface::is_driven(&simulator, &portal, &of_test.url, &receiver).await?;
     Ok([of_client.exchanges(), of_test.exchanges()].concat())
