@@ -82,6 +82,19 @@ data "aws_iam_policy_document" "stacks" {
     resources = [local.stacks_directory_index_arn]
   }
 
+  # Where comparing a repository begins, before the first stack that follows it is written.
+  statement {
+    sid       = "BeginComparing"
+    actions   = ["dynamodb:BatchWriteItem", "dynamodb:Query"]
+    resources = [local.table_arns.stacks]
+  }
+
+  statement {
+    sid       = "ListFollowers"
+    actions   = ["dynamodb:Query"]
+    resources = [local.followers_index_arn]
+  }
+
   # A stack's runs end with it.
   statement {
     sid       = "ListRunsOfAStack"

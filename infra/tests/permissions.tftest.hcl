@@ -56,6 +56,8 @@ run "roles" {
       stacks = {
         KeepStacks       = "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
         ListStacks       = "dynamodb:Query"
+        BeginComparing   = "dynamodb:BatchWriteItem dynamodb:Query"
+        ListFollowers    = "dynamodb:Query"
         ListRunsOfAStack = "dynamodb:Query"
         ReadIntegrations = "dynamodb:GetItem"
         ReadCredentials  = "secretsmanager:GetSecretValue"

@@ -19,7 +19,10 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::Value;
 use store::{Delivery, DeliveryId, DeliveryKind, EventsImage, StoreError, events_image, keys};
 
-use crate::{App, delivery::Turn};
+use crate::{
+    App,
+    delivery::{Clock, Turn},
+};
 
 /// How many repositories are at work at once.
 const AT_A_TIME: usize = 16;
@@ -117,10 +120,10 @@ impl App {
     /// Dispatches what the function was called with, in `time`; gives what is to come again.
     pub async fn handle(&self, trigger: Trigger, time: Duration, now: Timestamp) -> Answer {
         self.slow().clear();
-        let end = Instant::now() + time;
+        let (end, clock) = (Instant::now() + time, Clock::started(now));
         let failed = match trigger {
-            Trigger::Stream(event) => self.records(event.records, end, now).await,
-            Trigger::Queue(event) => self.messages(event.records, end, now).await,
+            Trigger::Stream(event) => self.records(event.records, end, clock).await,
+            Trigger::Queue(event) => self.messages(event.records, end, clock).await,
         };
         Answer {
             batch_item_failures: failed
@@ -138,7 +141,7 @@ impl App {
         &self,
         records: Vec<dynamodb::EventRecord>,
         end: Instant,
-        now: Timestamp,
+        clock: Clock,
     ) -> Vec<String> {
         let loaded: Vec<Result<Option<Job>, String>> = stream::iter(records)
             .map(|record| self.load(record))
@@ -152,7 +155,7 @@ impl App {
                 Err(record) => failed.push(record),
             }
         }
-        failed.extend(self.all(jobs, end, now).await);
+        failed.extend(self.all(jobs, end, clock).await);
         failed
     }
 
@@ -196,7 +199,7 @@ impl App {
     }
 
     /// Dispatches deliveries; gives the records of those that are to come again.
-    async fn all(&self, mut jobs: Vec<Job>, end: Instant, now: Timestamp) -> Vec<String> {
+    async fn all(&self, mut jobs: Vec<Job>, end: Instant, clock: Clock) -> Vec<String> {
         jobs.sort_by_key(|job| job.delivery.head.received);
         let mut lanes: BTreeMap<String, Vec<Job>> = BTreeMap::new();
         for job in jobs {
@@ -206,7 +209,7 @@ impl App {
             .map(|lane| async move {
                 let mut failed = Vec::new();
                 for job in lane {
-                    if !self.one(&job, end, now).await {
+                    if !self.one(&job, end, clock).await {
                         failed.push(job.record);
                     }
                 }
@@ -219,7 +222,7 @@ impl App {
     }
 
     /// Dispatches one delivery, whatever happens to it. Whether it is done with.
-    async fn one(&self, job: &Job, end: Instant, now: Timestamp) -> bool {
+    async fn one(&self, job: &Job, end: Instant, clock: Clock) -> bool {
         let Job { delivery, turn, .. } = job;
         let left = end.saturating_duration_since(Instant::now());
         if left < TOO_LITTLE {
@@ -229,12 +232,12 @@ impl App {
             Door::Stream => IN_THE_STREAM.min(left - KEPT),
             Door::Queue => left - KEPT,
         };
-        let dispatched = AssertUnwindSafe(self.dispatch(delivery, *turn, now)).catch_unwind();
+        let dispatched = AssertUnwindSafe(self.dispatch(delivery, *turn, clock)).catch_unwind();
         let done = match tokio::time::timeout(most, dispatched).await {
             Ok(Ok(done)) => done,
             Ok(Err(_panic)) => {
                 let why = "dispatching it failed for a reason that the log has (a panic)";
-                self.give_up(delivery, *turn, why, now).await
+                self.give_up(delivery, *turn, why, clock.now()).await
             }
             Err(_elapsed) => {
                 tracing::warn!(
@@ -245,7 +248,7 @@ impl App {
                 let tries = turn.tries + 1;
                 if tries > MOST_TIMES_OUT {
                     let why = "dispatching it takes longer than an invocation may";
-                    self.give_up(delivery, *turn, why, now).await
+                    self.give_up(delivery, *turn, why, clock.now()).await
                 } else {
                     self.try_later(delivery, Turn { tries, ..*turn }, OURS)
                         .await
@@ -265,12 +268,12 @@ impl App {
         &self,
         messages: Vec<sqs::SqsMessage>,
         end: Instant,
-        now: Timestamp,
+        clock: Clock,
     ) -> Vec<String> {
         let failed: Vec<Option<String>> = stream::iter(messages)
             .map(|message| async move {
                 let id = message.message_id.clone().unwrap_or_default();
-                let done = AssertUnwindSafe(self.message(&message, end, now))
+                let done = AssertUnwindSafe(self.message(&message, end, clock))
                     .catch_unwind()
                     .await;
                 match done {
@@ -292,11 +295,11 @@ impl App {
         &self,
         message: &sqs::SqsMessage,
         end: Instant,
-        now: Timestamp,
+        clock: Clock,
     ) -> Result<(), String> {
         let body = message.body.as_deref().unwrap_or_default();
         if let Ok(given_up) = serde_json::from_str::<GivenUp>(body) {
-            return self.sweep(&given_up.batch, now).await;
+            return self.sweep(&given_up.batch, clock.now()).await;
         }
         let later: Later =
             serde_json::from_str(body).map_err(|_shown| "it is none of ours".to_owned())?;
@@ -353,14 +356,14 @@ impl App {
                         "dispatching it ended without a word {} times: the log has more",
                         receives - 1
                     );
-                    return self.give_up(&delivery, turn, &why, now).await;
+                    return self.give_up(&delivery, turn, &why, clock.now()).await;
                 }
                 let job = Job {
                     record: String::new(),
                     delivery,
                     turn,
                 };
-                if self.one(&job, end, now).await {
+                if self.one(&job, end, clock).await {
                     Ok(())
                 } else {
                     Err("there was no time for it, or it could not be put off".to_owned())
@@ -369,7 +372,7 @@ impl App {
             Later::Unpark {
                 integration,
                 second,
-            } => self.unpark(&integration, second, now).await,
+            } => self.unpark(&integration, second, clock.now()).await,
         }
     }
 

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use domain::{
-    Event, Guid, Integration, IntegrationName, Outcome, OutcomeWord, Status,
+    Event, Guid, Integration, IntegrationName, Outcome, OutcomeWord, Stack, Status,
     event::{PullRequest, Repository},
+    outcome::ForStack,
     run::CancelReason,
     summary::{place, plain},
 };
@@ -34,12 +35,35 @@ pub(crate) struct Turn {
     pub(crate) again: bool,
 }
 
+/// What time it is, from the moment that the handler was told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    told: Timestamp,
+    then: Instant,
+}
+
+impl Clock {
+    /// The clock of an invocation that begins.
+    pub(crate) fn started(now: Timestamp) -> Self {
+        Self {
+            told: now,
+            then: Instant::now(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.told + self.then.elapsed()
+    }
+}
+
 /// A delivery that is being decided.
 #[derive(Debug)]
 pub(crate) struct Case<'a> {
     pub(crate) delivery: &'a Delivery,
     pub(crate) integration: &'a Integration,
+    /// When its turn began.
     pub(crate) now: Timestamp,
+    pub(crate) clock: Clock,
     pub(crate) is_last_try: bool,
     pub(crate) door: Door,
 }
@@ -67,10 +91,10 @@ impl App {
         &self,
         delivery: &Delivery,
         turn: Turn,
-        now: Timestamp,
+        clock: Clock,
     ) -> Result<(), String> {
         let started = Instant::now();
-        let done = self.decided_or_put_off(delivery, turn, now).await;
+        let done = self.decided_or_put_off(delivery, turn, clock).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (id, integration) = (delivery.head.id.to_string(), delivery.head.id.integration());
         match done {
@@ -107,16 +131,16 @@ impl App {
         &self,
         delivery: &Delivery,
         turn: Turn,
-        now: Timestamp,
+        clock: Clock,
     ) -> Result<Done, String> {
-        let decided = match self.decide(delivery, turn, now).await {
+        let decided = match self.decide(delivery, turn, clock).await {
             // Found out with a token that was kept: it may have been replaced.
             Err((Hindrance::Token(_) | Hindrance::SignIn(_), true)) => {
                 let name = name_of(delivery);
                 if let Some(name) = &name {
                     self.has_a_new_token(name).await.map_err(words)?;
                 }
-                self.decide(delivery, turn, now).await
+                self.decide(delivery, turn, clock).await
             }
             decided => decided,
         };
@@ -136,9 +160,10 @@ impl App {
                 self.asked_later(delivery, turn, &why, after).await
             }
             Err((Hindrance::Token(why) | Hindrance::SignIn(why), _)) => {
-                self.park_for_the_token(delivery, turn, &why, now).await
+                self.park_for_the_token(delivery, turn, &why, clock.now())
+                    .await
             }
-            Err((Hindrance::ForGood(why), _)) => self.park(delivery, turn, &why, now).await,
+            Err((Hindrance::ForGood(why), _)) => self.park(delivery, turn, &why, clock.now()).await,
             Err((Hindrance::Ours(why), _)) => Err(why),
         }
     }
@@ -316,8 +341,9 @@ impl App {
         &self,
         delivery: &Delivery,
         turn: Turn,
-        now: Timestamp,
+        clock: Clock,
     ) -> Result<(Outcome, Option<BusEvent>), (Hindrance, bool)> {
+        let now = clock.now();
         let fresh = |hindrance: Hindrance| (hindrance, false);
         if let Some(why) = unfit(delivery) {
             return Err(fresh(why));
@@ -370,33 +396,66 @@ impl App {
             );
             return Ok(tell(Outcome::ignored(note, now)));
         }
-        if turn.door == Door::Stream && self.slow().contains(&name) {
-            let why = "Azure DevOps did not answer for this integration a moment ago".to_owned();
-            return Err(fresh(Hindrance::Passing(why, None)));
-        }
         let case = Case {
             delivery,
             integration: &integration,
             now,
+            clock,
             is_last_try: turn.tries >= LAST_TRY,
             door: turn.door,
         };
-        let (client, was_kept) = self.client(&integration, case.door).await.map_err(fresh)?;
-        let each = match &subject {
-            Subject::Push(push, _) => self.decide_push(&case, &client, push, &stacks).await,
+        let (seen, each) = tokio::join!(
+            self.note_push(&case, &subject),
+            self.decide_subject(&case, &subject, &stacks)
+        );
+        // A delivery that is put off, or parked, is there to go on: its push is not missing.
+        seen.map_err(fresh)?;
+        let each = each?;
+        Ok(tell(Outcome::decided(each, now)))
+    }
+
+    /// Asks Azure DevOps what a delivery means for the stacks; beside a hindrance, whether the token was one that had been kept.
+    async fn decide_subject(
+        &self,
+        case: &Case<'_>,
+        subject: &Subject<'_>,
+        stacks: &[Stack],
+    ) -> Result<Vec<ForStack>, (Hindrance, bool)> {
+        let name = &case.integration.name;
+        if case.door == Door::Stream && self.slow().contains(name) {
+            let why = "Azure DevOps did not answer for this integration a moment ago".to_owned();
+            return Err((Hindrance::Passing(why, None), false));
+        }
+        let (client, was_kept) = self
+            .client(case.integration, case.door)
+            .await
+            .map_err(|hindrance| (hindrance, false))?;
+        let each = match subject {
+            Subject::Push(push, _) => self.decide_push(case, &client, push, stacks).await,
             Subject::PullRequest(it, number, comment, repository) => {
-                self.decide_pull_request(
-                    &case,
-                    &client,
-                    (it, *number),
-                    *comment,
-                    (repository, &stacks),
-                )
-                .await
+                let subject = (*it, *number);
+                self.decide_pull_request(case, &client, subject, *comment, (repository, stacks))
+                    .await
             }
         };
-        let each = each.map_err(|hindrance| (hindrance, was_kept))?;
-        Ok(tell(Outcome::decided(each, now)))
+        each.map_err(|hindrance| (hindrance, was_kept))
+    }
+
+    /// Notes that the stacks have seen a push; one without a number cannot be missed either.
+    async fn note_push(&self, case: &Case<'_>, subject: &Subject<'_>) -> Result<(), Hindrance> {
+        let Subject::Push(push, repository) = subject else {
+            return Ok(());
+        };
+        let Some(push_id) = push.push_id else {
+            return Ok(());
+        };
+        let names = push.ref_updates.iter().map(|update| update.name.clone());
+        let refs: Vec<String> = names.collect();
+        let name = &case.integration.name;
+        Ok(self
+            .store
+            .saw_push(name, repository, push_id, &refs, case.now)
+            .await?)
     }
 }
 

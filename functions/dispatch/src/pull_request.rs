@@ -12,7 +12,8 @@ use domain::{
     summary::plain,
     touch::Touch,
 };
-use store::OpenOf;
+use jiff::Timestamp;
+use store::{OpenOf, SeenPullRequest};
 
 use crate::{
     App, Hindrance,
@@ -45,17 +46,49 @@ struct Now {
     target_ref: String,
     commit: Option<String>,
     supports_iterations: Option<bool>,
+    /// When it was read, or a little before; `None` where it is as the event has it.
+    read_at: Option<Timestamp>,
 }
 
 impl App {
     /// Decides on a pull request; `comment` is the one that asks for a run. `stacks` follow its repository.
+    ///
+    /// How it was when it was read, for that is what is decided upon, counts as seen then, even if it cannot be decided now: the
+    /// delivery goes on.
     pub(crate) async fn decide_pull_request(
+        &self,
+        case: &Case<'_>,
+        client: &AdoClient,
+        subject: (&PullRequest, i64),
+        comment: Option<&Comment>,
+        (repository, stacks): (&Guid, &[Stack]),
+    ) -> Result<Vec<ForStack>, Hindrance> {
+        let mut seen = None;
+        let decided = self
+            .decide_as_it_is(
+                case,
+                client,
+                subject,
+                comment,
+                (repository, stacks),
+                &mut seen,
+            )
+            .await;
+        if let Some(seen) = seen {
+            let name = &case.integration.name;
+            self.store.saw_pull_request(name, repository, &seen).await?;
+        }
+        decided
+    }
+
+    async fn decide_as_it_is(
         &self,
         case: &Case<'_>,
         client: &AdoClient,
         (pull_request, number): (&PullRequest, i64),
         comment: Option<&Comment>,
         (repository, stacks): (&Guid, &[Stack]),
+        seen: &mut Option<SeenPullRequest>,
     ) -> Result<Vec<ForStack>, Hindrance> {
         let Some(first) = stacks.first() else {
             return Ok(Vec::new());
@@ -65,6 +98,7 @@ impl App {
             repository: repository.as_str(),
         };
         let now = now(case, client, place, pull_request, number).await?;
+        *seen = now.seen();
         if now.status != "active" {
             let state = plain(&now.status);
             let reason = CancelReason::PullRequestClosed;
@@ -115,6 +149,11 @@ impl App {
                 "Azure DevOps does not say which commit the pull request is at".to_owned(),
             ));
         };
+        if let Some(seen) = seen
+            && !seen.commits.contains(&commit)
+        {
+            seen.commits.insert(0, commit.clone());
+        }
         let changed =
             changed::by_pull_request(client, place, &now.target_ref, &commit, case.is_last_try)
                 .await?;
@@ -223,6 +262,8 @@ async fn now(
     told: &PullRequest,
     number: i64,
 ) -> Result<Now, Hindrance> {
+    // What is asked before it is read: whatever happened before this moment is in what is read.
+    let read_at = case.clock.now();
     let asked = client
         .pull_request(place.project, place.repository, number)
         .await;
@@ -248,6 +289,7 @@ async fn now(
             target_ref: current.target_ref.or(told.target_ref).unwrap_or_default(),
             commit: current.source_commit.or(told.source_commit),
             supports_iterations: current.supports_iterations.or(told.supports_iterations),
+            read_at: Some(read_at),
         },
         None => Now {
             number,
@@ -259,6 +301,7 @@ async fn now(
             target_ref: told.target_ref.unwrap_or_default(),
             commit: told.source_commit,
             supports_iterations: told.supports_iterations,
+            read_at: None,
         },
     })
 }
@@ -339,6 +382,19 @@ fn identity(
 }
 
 impl Now {
+    /// What is kept of it as seen. The commit that is taken for its source's is added once it is known.
+    fn seen(&self) -> Option<SeenPullRequest> {
+        let commit = self.commit.clone().filter(|commit| is_commit(commit));
+        Some(SeenPullRequest {
+            number: self.number,
+            commits: commit.into_iter().collect(),
+            status: self.status.clone(),
+            is_draft: self.is_draft,
+            target_ref: self.target_ref.clone(),
+            read_at: self.read_at?,
+        })
+    }
+
     fn of_run(&self) -> RunPullRequest {
         RunPullRequest {
             number: self.number,

@@ -53,6 +53,7 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
         return Err(problems::name_taken());
     }
     let found = follow::look(app, &new.wanted).await?;
+    follow::begin(app, &found, now).await?;
     let stack = new.stack(&found, now);
     match app
         .store

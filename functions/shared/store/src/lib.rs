@@ -26,7 +26,7 @@
 //! | the service hooks of an integration, keep one, forget one | [`Store::hooks_of`], [`Store::keep_hook`], [`Store::keep_hook_if_there`], [`Store::forget_hook`] | integrations | name, `service-hook#<id>`; consistent |
 //! | how far the care for an integration has got | [`Store::progress`], [`Store::begin_pass`], [`Store::keep_progress`], [`Store::note_trouble`], [`Store::forget_progress`] | integrations | name, `progress`; conditional |
 //! | all stacks of an integration | [`Store::linked`] | stacks / `followers` | name |
-//! | what was seen of a repository's pushes and pull requests | [`Store::saw_push`], [`Store::pushes_seen`], [`Store::saw_pull_request`], [`Store::begin_with_pull_requests`], [`Store::pull_requests_seen`] | stacks | `seen#<name>#<repository>`, `push#…` or `pull-request#…` |
+//! | what was seen of a repository's pushes and pull requests | [`Store::saw_push`], [`Store::pushes_seen`], [`Store::saw_pull_request`], [`Store::begin_with_pull_requests`], [`Store::forget_pull_requests`], [`Store::pull_requests_seen`] | stacks | `seen#<name>#<repository>`, `push#…` or `pull-request#…` |
 //! | up to where a repository was compared | [`Store::compared`], [`Store::set_compared`] | stacks | `seen#<name>#<repository>`, `compared` |
 //! | write what became of a delivery, read it | [`Store::record_outcome`], [`Store::outcome`] | events | the delivery's keys and `#outcome` |
 //! | what is parked of an integration | [`Store::parked`] | events / `attention` | name, receipt |

@@ -3,7 +3,7 @@
 //!
 //! Each push is an item of its own, so that one which comes late, or not at all, is told from those around it.
 
-use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, WriteRequest};
 use domain::{Guid, IntegrationName, Stack};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ use crate::{
 const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// The most refs of one push that are kept by name; a push of more counts as seen in all of them.
 const MOST_REFS: usize = 1_000;
+/// The most bytes of their names, of which each costs; what does not fit an item would be refused.
+const MOST_OF_REFS: usize = 64 * 1_024;
 /// The most items of one batch.
 const MOST_WRITES: usize = 25;
 
@@ -98,7 +100,7 @@ impl Store {
             pk: keys::seen(name, repository),
             sk: keys::seen_push(push_id, refs),
             push_id,
-            refs: (refs.len() <= MOST_REFS).then(|| refs.to_vec()),
+            refs: are_few(refs).then(|| refs.to_vec()),
             expires: (now + KEPT).as_second(),
         })?;
         self.client
@@ -191,6 +193,33 @@ impl Store {
                 writes.push(WriteRequest::builder().put_request(put).build());
             }
             self.write_batch(writes, "note how pull requests are")
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets pull requests that were seen: where comparing begins anew, they are no part of it any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where some may or may not be forgotten: the same call again is safe.
+    pub async fn forget_pull_requests(
+        &self,
+        name: &IntegrationName,
+        repository: &Guid,
+        numbers: &[i64],
+    ) -> Result<(), StoreError> {
+        for chunk in numbers.chunks(MOST_WRITES) {
+            let mut writes = Vec::with_capacity(chunk.len());
+            for number in chunk {
+                let delete = DeleteRequest::builder()
+                    .key(PARTITION, text(&keys::seen(name, repository)))
+                    .key(SORT, text(&keys::seen_pull_request(*number)))
+                    .build()
+                    .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+                writes.push(WriteRequest::builder().delete_request(delete).build());
+            }
+            self.write_batch(writes, "forget pull requests that were seen")
                 .await?;
         }
         Ok(())
@@ -336,6 +365,11 @@ impl Store {
         }
         Ok(stacks)
     }
+}
+
+/// Whether the names of refs can be kept.
+fn are_few(refs: &[String]) -> bool {
+    refs.len() <= MOST_REFS && refs.iter().map(String::len).sum::<usize>() <= MOST_OF_REFS
 }
 
 fn pull_request(
