@@ -81,8 +81,13 @@ impl Care<'_> {
         };
         self.progress.compared_at = Some(comparison.began);
         // What was on its way when it began may be missing yet.
-        let certain = comparison.began - self.app.settings.on_its_way;
-        if self.progress.gap.as_ref().is_some_and(|gap| gap.until <= certain) {
+        let certain = comparison.began - self.app.settings.in_flight;
+        if self
+            .progress
+            .gap
+            .as_ref()
+            .is_some_and(|gap| gap.until <= certain)
+        {
             self.progress.gap = None;
         }
         Ok(())
@@ -99,7 +104,10 @@ impl Care<'_> {
         if at(self).is_some_and(|it| !it.pushes_done) {
             let after = at(self).and_then(|it| it.repository);
             for one in followed {
-                if after.as_ref().is_some_and(|after| one.repository.id <= *after) {
+                if after
+                    .as_ref()
+                    .is_some_and(|after| one.repository.id <= *after)
+                {
                     continue;
                 }
                 let is_stopped = stopped.pushes.contains(&one.project.id);

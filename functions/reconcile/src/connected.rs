@@ -80,7 +80,8 @@ impl Care<'_> {
         store.record_connection(&integration.name, &broken).await?;
         self.progress.last.unfinished = true;
         if self.progress.told.connection_failure.is_none() {
-            let detail = json!({ "integration": integration.name, "reason": problem, "since": self.now });
+            let detail =
+                json!({ "integration": integration.name, "reason": problem, "since": self.now });
             self.tell("Connection Failing", &detail).await?;
         }
         self.progress.told.connection_failure = Some(problem);

@@ -38,7 +38,9 @@ impl Care<'_> {
                     None
                 }
                 // It may be there: that it cannot be read is a trouble, and nothing is known anew.
-                Err(error @ (AdoError::Denied(_) | AdoError::Refused(_) | AdoError::Unexpected(_))) => {
+                Err(
+                    error @ (AdoError::Denied(_) | AdoError::Refused(_) | AdoError::Unexpected(_)),
+                ) => {
                     hook.health.trouble = Some(error.to_string());
                     None
                 }
@@ -120,12 +122,7 @@ impl Care<'_> {
 }
 
 /// How a hook is, now that it was read.
-fn seen(
-    hook: &ServiceHook,
-    found: &Subscription,
-    endpoint: &str,
-    now: jiff::Timestamp,
-) -> Health {
+fn seen(hook: &ServiceHook, found: &Subscription, endpoint: &str, now: jiff::Timestamp) -> Health {
     let status = HookStatus::of_wire(found.status.as_deref());
     let differs = hooks::differs(found, &hook.event_type, &hook.project.id, endpoint);
     let mut health = hook.health.clone().seen(status, differs, now);
@@ -140,7 +137,9 @@ fn in_words(health: &Health) -> String {
         HookStatus::OnProbation => "on probation".to_owned(),
         HookStatus::DisabledBySystem => "disabled by Azure DevOps".to_owned(),
         HookStatus::DisabledByUser => "disabled by a person".to_owned(),
-        HookStatus::DisabledByInactiveIdentity => "disabled, since its owner is inactive".to_owned(),
+        HookStatus::DisabledByInactiveIdentity => {
+            "disabled, since its owner is inactive".to_owned()
+        }
         HookStatus::Missing => "gone".to_owned(),
         HookStatus::Unknown => "in a state that is not known".to_owned(),
     }

@@ -78,7 +78,9 @@ impl Care<'_> {
             let page = client.notifications(&wanted).await?;
             pages += 1;
             for notification in &page {
-                let count = counts.entry(notification.subscription_id.clone()).or_default();
+                let count = counts
+                    .entry(notification.subscription_id.clone())
+                    .or_default();
                 *count += 1;
                 self.take(notification).await?;
             }
@@ -171,7 +173,10 @@ mod tests {
     #[test]
     fn a_notification_becomes_the_body_that_was_sent() {
         for (event, more) in [
-            (r#" {"id":"a","eventType":"git.push","n":1e400} "#, r#","id":"a","eventType":"git.push","n":1e400}"#),
+            (
+                r#" {"id":"a","eventType":"git.push","n":1e400} "#,
+                r#","id":"a","eventType":"git.push","n":1e400}"#,
+            ),
             ("{}", "}"),
         ] {
             let notification = Notification {
@@ -183,7 +188,10 @@ mod tests {
                 result: None,
             };
             let body = String::from_utf8(body(&notification).unwrap()).unwrap();
-            assert_eq!(body, format!(r#"{{"subscriptionId":"s\"","notificationId":7{more}"#));
+            assert_eq!(
+                body,
+                format!(r#"{{"subscriptionId":"s\"","notificationId":7{more}"#)
+            );
         }
         let other = Notification {
             id: 7,

@@ -77,7 +77,7 @@ pub struct Settings {
     pub most_calls: u32,
     /// For how long an event may be on its way: what is younger is not missed yet. Azure DevOps publishes within seconds and tries
     /// again for 183 s (facts 3.1).
-    pub on_its_way: SignedDuration,
+    pub in_flight: SignedDuration,
     /// For how long a delivery may be without an outcome before it counts as forgotten.
     pub undecided: SignedDuration,
 }
@@ -127,7 +127,7 @@ impl App {
             retention: SignedDuration::from_hours(days * 24),
             mends: config::required("MEND_SERVICE_HOOKS")?,
             most_calls: config::required("CALLS_PER_PASS")?,
-            on_its_way: SignedDuration::from_secs(config::required("ON_ITS_WAY_SECONDS")?),
+            in_flight: SignedDuration::from_secs(config::required("IN_FLIGHT_SECONDS")?),
             undecided: SignedDuration::from_secs(config::required("UNDECIDED_SECONDS")?),
         };
         // It removes no secret.
@@ -174,7 +174,10 @@ impl App {
             Ok(integrations) => integrations,
             Err(error) => {
                 let cause = edge::problem::chain(&error);
-                tracing::error!(cause, "the integrations cannot be listed; the next pass will");
+                tracing::error!(
+                    cause,
+                    "the integrations cannot be listed; the next pass will"
+                );
                 return json!({ "failed": "the integrations cannot be listed; the log says why" });
             }
         };
@@ -188,10 +191,17 @@ impl App {
                 && let Err(error) = self.store.note_trouble(&integration.name, at).await
             {
                 let cause = edge::problem::chain(&error);
-                tracing::error!(integration = integration.name.as_str(), cause, "trouble is not noted");
+                tracing::error!(
+                    integration = integration.name.as_str(),
+                    cause,
+                    "trouble is not noted"
+                );
             }
             if left.is_zero() {
-                tracing::warn!(integration = integration.name.as_str(), "no time is left; the next pass begins elsewhere");
+                tracing::warn!(
+                    integration = integration.name.as_str(),
+                    "no time is left; the next pass begins elsewhere"
+                );
                 return None;
             }
             pass::over(self, &integration, left.min(LONGEST_PASS), now).await
@@ -199,6 +209,12 @@ impl App {
         let did: Vec<Option<Value>> = passes.buffer_unordered(AT_A_TIME).collect().await;
         let did: Vec<Value> = did.into_iter().flatten().collect();
         json!({ "integrations": did })
+    }
+
+    /// The URL that Azure DevOps was given.
+    fn endpoint(&self, integration: &Integration) -> String {
+        let url = self.settings.webhook_url.trim_end_matches('/');
+        format!("{url}/{}", integration.name)
     }
 
     /// The active integrations, from another one on each time, so that where time is short not the same ones go without.

@@ -3,6 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use ado::{AdoClient, AdoError, Pace};
+use baseline::BaselineError;
 use bus::{BusError, Entry};
 use domain::{Integration, Progress, ServiceHook, progress::Gap};
 use futures::FutureExt;
@@ -34,6 +35,8 @@ pub(crate) enum Halt {
     #[error(transparent)]
     Queue(#[from] QueueError),
     #[error(transparent)]
+    Baseline(#[from] BaselineError),
+    #[error(transparent)]
     Bus(#[from] BusError),
     #[error("the bus did not take an event: {0}")]
     NotTaken(String),
@@ -42,7 +45,11 @@ pub(crate) enum Halt {
 impl Halt {
     /// Whether it ends only this step, since it is about one thing and not about Azure DevOps as such.
     pub(crate) fn is_of_one_thing(&self) -> bool {
-        matches!(self, Self::Ado(error) if !error.is_passing() && !error.is_about_the_token())
+        let error = match self {
+            Self::Ado(error) | Self::Baseline(BaselineError::Ado(error)) => error,
+            _ => return false,
+        };
+        !error.is_passing() && !error.is_about_the_token()
     }
 }
 
@@ -97,12 +104,17 @@ pub(crate) async fn over(
         Ok(Ok(())) => {}
         Ok(Err(_panic)) => {
             care.progress.last.unfinished = true;
-            tracing::error!(integration = name.as_str(), "a panic was caught; the next pass begins anew");
+            tracing::error!(
+                integration = name.as_str(),
+                "a panic was caught; the next pass begins anew"
+            );
         }
         Err(_elapsed) => care.progress.last.unfinished = true,
     }
     care.progress.last.calls = pace.calls();
-    let asked = pace.wait_asked().and_then(|wait| SignedDuration::try_from(wait).ok());
+    let asked = pace
+        .wait_asked()
+        .and_then(|wait| SignedDuration::try_from(wait).ok());
     if let Some(wait) = asked {
         care.progress.not_before = Some(now + wait);
     }
@@ -112,10 +124,17 @@ pub(crate) async fn over(
         .await;
     match kept {
         Ok(true) => {}
-        Ok(false) => tracing::warn!(integration = name.as_str(), "a pass took too long: another one has begun"),
+        Ok(false) => tracing::warn!(
+            integration = name.as_str(),
+            "a pass took too long: another one has begun"
+        ),
         Err(error) => {
             let cause = edge::problem::chain(&error);
-            tracing::error!(integration = name.as_str(), cause, "how far a pass has got is not kept");
+            tracing::error!(
+                integration = name.as_str(),
+                cause,
+                "how far a pass has got is not kept"
+            );
         }
     }
     care.log();
@@ -128,14 +147,24 @@ impl Care<'_> {
     /// compared, so that nothing is lost between the two.
     async fn steps(&mut self, pace: &Arc<Pace>) {
         let forgotten = self.dispatch_what_was_forgotten().await;
-        self.note("deliveries without an outcome are not all dispatched", forgotten);
+        self.note(
+            "deliveries without an outcome are not all dispatched",
+            forgotten,
+        );
         let silence = self.listen().await;
         self.note("whether anything is received is not known", silence);
         let token = self.warn_of_the_token().await;
-        self.note("it is not told that the token ends", token);
-        if self.progress.not_before.is_some_and(|moment| self.now < moment) {
+        self.note("that the token ends is not told", token);
+        if self
+            .progress
+            .not_before
+            .is_some_and(|moment| self.now < moment)
+        {
             self.progress.last.unfinished = true;
-            tracing::info!(integration = self.integration.name.as_str(), "Azure DevOps has asked to wait");
+            tracing::info!(
+                integration = self.integration.name.as_str(),
+                "Azure DevOps has asked to wait"
+            );
             return;
         }
         self.progress.not_before = None;
@@ -151,17 +180,13 @@ impl Care<'_> {
     async fn with_azure_devops(&mut self, client: &AdoClient) -> Result<(), Halt> {
         let mut hooks = self.app.store.hooks_of(&self.integration.name).await?;
         let looked = self.look(client, &mut hooks).await;
-        let taken = match &looked {
-            Ok(()) => self.take_failed_notifications(client, &mut hooks).await,
-            Err(_) => Ok(()),
-        };
-        let mended = match (&looked, &taken) {
-            (Ok(()), Ok(())) => self.mend(client, &mut hooks).await,
-            _ => Ok(()),
-        };
-        // Whatever stopped them, what was seen is told.
+        // Whatever stopped it, what was seen is told; and before it is mended, so that everybody hears of each change.
         self.tell_of(&mut hooks).await?;
-        looked.and(taken).and(mended)?;
+        looked?;
+        // What was in vain waits for its retry with the hook, and may be lost when that is mended: so it is taken first.
+        self.take_failed_notifications(client, &mut hooks).await?;
+        self.mend(client, &mut hooks).await?;
+        self.tell_of(&mut hooks).await?;
         self.compare(client, &hooks).await
     }
 

@@ -28,7 +28,8 @@ impl Care<'_> {
         let (store, name) = (&self.app.store, &self.integration.name);
         let (project, repository) = (&of.project, &of.repository);
         let Some(compared) = store.compared(name, &repository.id).await? else {
-            baseline::begin(client, store, name, (&project.id, &repository.id), self.now).await?;
+            let project = project.id.as_str();
+            baseline::begin(client, store, name, project, &repository.id, self.now).await?;
             return Ok(());
         };
         let pushes = self.pushes_after(client, of, compared).await?;
@@ -56,7 +57,7 @@ impl Care<'_> {
         of: &Followed,
         compared: i64,
     ) -> Result<Vec<Push>, Halt> {
-        let certain = self.now - self.app.settings.on_its_way;
+        let certain = self.now - self.app.settings.in_flight;
         let mut pushes: Vec<Push> = Vec::new();
         for page in 0..MOST_PAGES {
             let (project, repository) = (of.project.id.as_str(), of.repository.id.as_str());
@@ -177,7 +178,8 @@ mod tests {
     }
 
     fn found(pushes: &[Push], seen: &Seen) -> Vec<(i64, String, String)> {
-        let digits = |id: &Option<String>| id.as_deref().unwrap().trim_start_matches('0').to_owned();
+        let digits =
+            |id: &Option<String>| id.as_deref().unwrap().trim_start_matches('0').to_owned();
         missed(pushes, seen, |_| true)
             .iter()
             .map(|it| (it.push.id, digits(&it.oldest.old), digits(&it.newest.new)))

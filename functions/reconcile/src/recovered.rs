@@ -3,7 +3,7 @@
 
 use ado::{PullRequest, Push, PushedRef};
 use domain::{EventType, stack::Reference};
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -39,7 +39,13 @@ pub(crate) fn push(
         resource["pushedBy"] = json!({ "displayName": by });
     }
     let identity = format!("push\n{}\n{name}\n{number}", repository.id);
-    event(&EventType::GitPush, &identity, missed.push.date, resource, now)
+    event(
+        &EventType::GitPush,
+        &identity,
+        missed.push.date,
+        resource,
+        now,
+    )
 }
 
 /// The body of a `git.pullrequest.updated` for a pull request that is in another state than it was seen in.
@@ -73,7 +79,13 @@ pub(crate) fn pull_request(
     if let Some(commit) = &it.source_commit {
         set("lastMergeSourceCommit", json!({ "commitId": commit }));
     }
-    event(&EventType::PullRequestUpdated, &identity, None, Value::Object(resource), now)
+    event(
+        &EventType::PullRequestUpdated,
+        &identity,
+        None,
+        Value::Object(resource),
+        now,
+    )
 }
 
 fn repository_of(project: &Reference, repository: &Reference) -> Value {
@@ -90,8 +102,8 @@ fn event(
     now: Timestamp,
 ) -> Vec<u8> {
     let day = store::keys::day_of(now);
-    let today = day.to_zoned(jiff::tz::TimeZone::UTC);
-    let today = today.map_or(now, |day| day.timestamp());
+    let midnight = day.to_datetime(jiff::civil::Time::midnight());
+    let today = TimeZone::UTC.to_timestamp(midnight).unwrap_or(now);
     let created = happened.map_or(today, |happened| happened.clamp(today, now));
     json!({
         "id": guid_of(identity),

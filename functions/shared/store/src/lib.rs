@@ -73,8 +73,8 @@ pub use outcomes::{BusEvent, EventsImage, OutcomeRecord, Parked, events_image};
 pub use runs::{
     Added, Advanced, NewRun, OpenOf, Report, RunCursor, RunFilter, RunPage, run_of_image,
 };
-pub use service_hooks::Begun as BegunPass;
 pub use seen::{SeenPullRequest, SeenPush};
+pub use service_hooks::Begun as BegunPass;
 pub use stacks::{Created, Detached, Saved, StackPage};
 
 /// How long one try may take. DynamoDB answers in single-digit milliseconds; what takes longer is lost.
