@@ -4,6 +4,7 @@
 pub(crate) mod answer;
 pub(crate) mod api_faults;
 pub(crate) mod aws_stub;
+pub(crate) mod caring;
 pub(crate) mod dispatching;
 mod environment;
 pub(crate) mod fleet;

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use ado::Ado;
 use bus::Bus;
-use domain::{Integration, Status};
+use domain::{Integration, IntegrationName, Status};
 use edge::config;
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -107,6 +107,16 @@ pub enum AlarmChange {
     StateChange,
 }
 
+impl Trigger {
+    /// When `webhook` had trouble, if that is what it is about.
+    fn trouble(&self) -> Option<Timestamp> {
+        match self {
+            Self::Trouble { time, .. } => Some(*time),
+            Self::Scheduled(_) => None,
+        }
+    }
+}
+
 impl App {
     /// The function as its environment configures it.
     ///
@@ -181,34 +191,54 @@ impl App {
                 return json!({ "failed": "the integrations cannot be listed; the log says why" });
             }
         };
-        let trouble = match trigger {
-            Trigger::Trouble { time, .. } => Some(time),
-            Trigger::Scheduled(_) => None,
-        };
+        let trouble = trigger.trouble();
         let passes = stream::iter(integrations).map(async |integration: Integration| {
             let left = end.saturating_duration_since(Instant::now());
-            if let Some(at) = trouble
-                && let Err(error) = self.store.note_trouble(&integration.name, at).await
-            {
-                let cause = edge::problem::chain(&error);
-                tracing::error!(
-                    integration = integration.name.as_str(),
-                    cause,
-                    "trouble is not noted"
-                );
-            }
-            if left.is_zero() {
-                tracing::warn!(
-                    integration = integration.name.as_str(),
-                    "no time is left; the next pass begins elsewhere"
-                );
-                return None;
-            }
-            pass::over(self, &integration, left.min(LONGEST_PASS), now).await
+            self.one(&integration, trouble, left, now).await
         });
         let did: Vec<Option<Value>> = passes.buffer_unordered(AT_A_TIME).collect().await;
         let did: Vec<Value> = did.into_iter().flatten().collect();
         json!({ "integrations": did })
+    }
+
+    /// A pass over one integration, wherever it is in the list; `None` where there was none: it is not active, or somebody else's
+    /// turn.
+    pub async fn pass_over(
+        &self,
+        name: &IntegrationName,
+        trigger: Trigger,
+        time: Duration,
+        now: Timestamp,
+    ) -> Option<Value> {
+        let integration = self.store.integration(name).await.ok()??;
+        if integration.status != Status::Active {
+            return None;
+        }
+        self.one(&integration, trigger.trouble(), time, now).await
+    }
+
+    async fn one(
+        &self,
+        integration: &Integration,
+        trouble: Option<Timestamp>,
+        left: Duration,
+        now: Timestamp,
+    ) -> Option<Value> {
+        let name = integration.name.as_str();
+        if let Some(at) = trouble
+            && let Err(error) = self.store.note_trouble(&integration.name, at).await
+        {
+            let cause = edge::problem::chain(&error);
+            tracing::error!(integration = name, cause, "trouble is not noted");
+        }
+        if left.is_zero() {
+            tracing::warn!(
+                integration = name,
+                "no time is left; the next pass begins elsewhere"
+            );
+            return None;
+        }
+        pass::over(self, integration, left.min(LONGEST_PASS), now).await
     }
 
     /// The URL that Azure DevOps was given.
