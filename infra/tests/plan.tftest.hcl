@@ -344,15 +344,57 @@ run "alarms" {
   }
 
   assert {
-    condition     = toset(keys(aws_cloudwatch_metric_alarm.delivery)) == toset(["unavailable", "refused", "quarantined", "oversize", "beside", "withheld", "failures", "parked"])
+    condition = toset(keys(aws_cloudwatch_metric_alarm.delivery)) == toset([
+      "unavailable", "refused", "quarantined", "oversize", "beside", "withheld", "failures", "parked",
+      "hooks-failing", "hooks-missing", "connection-failing", "token-expiring", "silent", "recovered",
+    ])
     error_message = "Each outcome that a person should know of has an alarm."
   }
 
   assert {
     condition = alltrue([for key, filter in aws_cloudwatch_log_metric_filter.delivery :
-      filter.log_group_name == "/aws/lambda/stackhook-prod-${key == "parked" ? "dispatch" : "webhook"}"
+      filter.log_group_name == "/aws/lambda/stackhook-prod-${contains(keys(local.reconcile_alarms), key) ? "reconcile" : key == "parked" ? "dispatch" : "webhook"}"
     ])
     error_message = "A line is counted where it is written."
+  }
+
+  assert {
+    condition = { for key in keys(local.reconcile_alarms) : key => join(" ", [
+      aws_cloudwatch_metric_alarm.delivery[key].statistic,
+      aws_cloudwatch_metric_alarm.delivery[key].comparison_operator,
+      aws_cloudwatch_metric_alarm.delivery[key].threshold,
+      aws_cloudwatch_metric_alarm.delivery[key].period,
+      one(aws_cloudwatch_log_metric_filter.delivery[key].metric_transformation).value,
+      ]) } == {
+      hooks-failing      = "Maximum GreaterThanThreshold 0 3600 $.fields.failing"
+      hooks-missing      = "Maximum GreaterThanThreshold 0 3600 $.fields.missing"
+      connection-failing = "Maximum GreaterThanThreshold 0 3600 $.fields.connection_failing"
+      token-expiring     = "Minimum LessThanOrEqualToThreshold 7 3600 $.fields.token_days"
+      silent             = "Maximum GreaterThanThreshold 0 3600 $.fields.silent"
+      recovered          = "Sum GreaterThanThreshold 0 300 $.fields.recovered"
+    }
+    error_message = "What reconcile sees from pass to pass is looked at for longer than there is between two of them."
+  }
+
+  # Said of all that counts in lines, since one shape serves them: what has no other need is as it was.
+  assert {
+    condition = alltrue([for key, alarm in aws_cloudwatch_metric_alarm.delivery :
+      alarm.statistic == "Sum" && alarm.period == 300 && alarm.threshold == 0 && alarm.treat_missing_data == "notBreaching"
+      if !contains(keys(local.reconcile_alarms), key)
+    ])
+    error_message = "Any delivery that a person should know of is an alarm within five minutes."
+  }
+
+  assert {
+    condition = (
+      one(aws_cloudwatch_metric_alarm.absence).dimensions.FunctionName == module.triggered["reconcile"].name
+      && one(aws_cloudwatch_metric_alarm.absence).metric_name == "Invocations"
+      && one(aws_cloudwatch_metric_alarm.absence).comparison_operator == "LessThanThreshold"
+      && one(aws_cloudwatch_metric_alarm.absence).threshold == 1
+      && one(aws_cloudwatch_metric_alarm.absence).period == 3600
+      && one(aws_cloudwatch_metric_alarm.absence).treat_missing_data == "breaching"
+    )
+    error_message = "An hour in which nobody called reconcile is an alarm, though of that there is no metric."
   }
 
   assert {
@@ -384,6 +426,7 @@ run "alarms" {
   assert {
     condition = alltrue([for alarm in concat(
       values(aws_cloudwatch_metric_alarm.function), values(aws_cloudwatch_metric_alarm.delivery), values(aws_cloudwatch_metric_alarm.queue), values(aws_cloudwatch_metric_alarm.stream),
+      aws_cloudwatch_metric_alarm.absence,
     ) : alarm.alarm_actions == toset(var.alarm_topic_arns) && alarm.ok_actions == toset(var.alarm_topic_arns)])
     error_message = "Every alarm tells the topics."
   }
@@ -399,6 +442,7 @@ run "on_the_local_aws" {
   assert {
     condition = 0 == sum([for alarms in [
       aws_cloudwatch_metric_alarm.function, aws_cloudwatch_metric_alarm.delivery, aws_cloudwatch_metric_alarm.queue, aws_cloudwatch_metric_alarm.stream, aws_cloudwatch_log_metric_filter.delivery,
+      aws_cloudwatch_metric_alarm.absence,
     ] : length(alarms)])
     error_message = "The local AWS cannot hold alarms."
   }
