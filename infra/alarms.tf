@@ -1,4 +1,4 @@
-# What each means and what to do: README.md, Operating. The local AWS cannot hold them (its plan would never be empty).
+# What each means and what to do: README.md, Operating. Two of them call reconcile, too (triggers.tf). The local AWS cannot hold them (its plan would never be empty).
 locals {
   # Lambda's own metrics, for each function. A throttled delivery is lost, a throttled person tries again.
   function_alarms = {
@@ -68,11 +68,74 @@ locals {
     }
   }
 
-  # What each is counted in.
-  log_alarms = merge(
+  # Counted in the lines that reconcile writes: one for each integration and pass. What holds from pass to pass is looked at over
+  # an hour, in which there is always one, so that no alarm ends between two of them.
+  reconcile_alarms = {
+    hooks-failing = {
+      metric      = "HooksFailing"
+      pattern     = "{ $.fields.message = \"reconciled\" && $.fields.failing > 0 }"
+      value       = "$.fields.failing"
+      statistic   = "Maximum"
+      period      = local.hour
+      description = "Azure DevOps has disabled service hooks of ours, or put them on probation: their events are being lost"
+    }
+    hooks-missing = {
+      metric      = "HooksMissing"
+      pattern     = "{ $.fields.message = \"reconciled\" && $.fields.missing > 0 }"
+      value       = "$.fields.missing"
+      statistic   = "Maximum"
+      period      = local.hour
+      description = "Service hooks of ours are in Azure DevOps no more: their events are being lost"
+    }
+    connection-failing = {
+      metric      = "ConnectionFailing"
+      pattern     = "{ $.fields.message = \"reconciled\" && $.fields.connection_failing > 0 }"
+      value       = "$.fields.connection_failing"
+      statistic   = "Maximum"
+      period      = local.hour
+      description = "Azure DevOps does not take an integration's token, or cannot be reached with it"
+    }
+    token-expiring = {
+      metric      = "TokenDays"
+      pattern     = "{ $.fields.message = \"reconciled\" && $.fields.token_days <= ${local.token_days_that_alarm} }"
+      value       = "$.fields.token_days"
+      unit        = "None"
+      statistic   = "Minimum"
+      period      = local.hour
+      comparison  = "LessThanOrEqualToThreshold"
+      threshold   = local.token_days_that_alarm
+      description = "A personal access token expires within ${local.token_days_that_alarm} days"
+    }
+    silent = {
+      metric      = "Silent"
+      pattern     = "{ $.fields.message = \"reconciled\" && $.fields.silent > 0 }"
+      value       = "$.fields.silent"
+      statistic   = "Maximum"
+      period      = local.hour
+      description = "An integration that used to receive deliveries receives none"
+    }
+    recovered = {
+      metric      = "Recovered"
+      pattern     = "{ $.fields.message = \"reconciled\" && $.fields.recovered > 0 }"
+      value       = "$.fields.recovered"
+      description = "Events that never reached us were found again, and are being dispatched: information, nothing is lost"
+    }
+  }
+
+  token_days_that_alarm = 7
+
+  # What each is counted in, and what holds where nothing else is said: how much of it there was in five minutes, and any is too much.
+  log_alarms = { for name, alarm in merge(
     { for name, alarm in local.delivery_alarms : name => merge(alarm, { log_group_name = module.webhook.log_group_name }) },
     { for name, alarm in local.dispatch_alarms : name => merge(alarm, { log_group_name = module.triggered["dispatch"].log_group_name }) },
-  )
+    { for name, alarm in local.reconcile_alarms : name => merge(alarm, { log_group_name = module.triggered["reconcile"].log_group_name }) },
+    ) : name => merge({
+      unit       = "Count"
+      statistic  = "Sum"
+      period     = 5 * local.minute
+      comparison = "GreaterThanThreshold"
+      threshold  = 0
+  }, alarm) }
 
   # SQS' own metrics. What nobody takes out of a queue is gone after fourteen days.
   queue_alarms = {
@@ -159,7 +222,7 @@ resource "aws_cloudwatch_log_metric_filter" "delivery" {
     namespace = local.metric_namespace
     name      = each.value.metric
     value     = each.value.value
-    unit      = "Count"
+    unit      = each.value.unit
   }
 }
 
@@ -170,11 +233,11 @@ resource "aws_cloudwatch_metric_alarm" "delivery" {
   alarm_description   = "${local.log_alarms[each.key].description}. infra/README.md, Operating."
   namespace           = local.metric_namespace
   metric_name         = local.log_alarms[each.key].metric
-  statistic           = "Sum"
-  period              = 5 * local.minute
+  statistic           = local.log_alarms[each.key].statistic
+  period              = local.log_alarms[each.key].period
   evaluation_periods  = 1
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
+  comparison_operator = local.log_alarms[each.key].comparison
+  threshold           = local.log_alarms[each.key].threshold
   treat_missing_data  = "notBreaching"
   alarm_actions       = var.alarm_topic_arns
   ok_actions          = var.alarm_topic_arns
@@ -214,6 +277,26 @@ resource "aws_cloudwatch_metric_alarm" "stream" {
   # Milliseconds.
   threshold          = 1000 * local.minute
   treat_missing_data = "notBreaching"
+  alarm_actions      = var.alarm_topic_arns
+  ok_actions         = var.alarm_topic_arns
+}
+
+# The one alarm that nothing at all sets off.
+resource "aws_cloudwatch_metric_alarm" "absence" {
+  count = local.is_local ? 0 : 1
+
+  alarm_name          = "${local.name}-reconcile-absent"
+  alarm_description   = "reconcile has not been called for an hour: nobody looks after service hooks. infra/README.md, Operating."
+  namespace           = "AWS/Lambda"
+  metric_name         = "Invocations"
+  dimensions          = { FunctionName = module.triggered["reconcile"].name }
+  statistic           = "Sum"
+  period              = local.hour
+  evaluation_periods  = 1
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  # Of a function that is not called there is no metric.
+  treat_missing_data = "breaching"
   alarm_actions      = var.alarm_topic_arns
   ok_actions         = var.alarm_topic_arns
 }

@@ -62,17 +62,19 @@ locals {
       }
     }
 
-    # Some calls to Secrets Manager and DynamoDB, one for each stack and open run among them, repeated where they are throttled.
+    # Some calls to Secrets Manager and DynamoDB, one for each stack and open run among them, repeated where they are throttled; and
+    # a call of Azure DevOps for each service hook, each of which may take 40 s.
     unlink = {
-      description = "Unlinks an integration: preview, removal, its stacks detached, its runs cancelled, the tombstone"
+      description = "Unlinks an integration: preview, removal, its hooks removed, its stacks detached, its runs cancelled, the tombstone"
       memory      = 256
-      timeout     = 60
+      timeout     = 150
       policy      = data.aws_iam_policy_document.unlink.json
       environment = {
         INTEGRATIONS_TABLE   = aws_dynamodb_table.integrations.name
         STACKS_TABLE         = aws_dynamodb_table.stacks.name
         SECRET_PREFIX        = local.secret_prefix
         SECRET_RECOVERY_DAYS = var.secret_recovery_days
+        AZURE_DEVOPS_URL     = var.azure_devops_url
         RUN_RETENTION_DAYS   = var.run_retention_days
       }
     }
@@ -136,13 +138,33 @@ locals {
         REPORT_DEAD_LETTER_QUEUE_URL = local.queue_urls["report-dead-letter"]
       }
     }
+
+    # Hundreds of calls of Azure DevOps, of which each may take 40 s. What does not fit into its time goes on in the next pass.
+    reconcile = {
+      description = "Hook health, tokens that end, lost events found again, deliveries that were never dispatched"
+      memory      = 256
+      timeout     = 10 * local.minute
+      policy      = data.aws_iam_policy_document.reconcile.json
+      environment = {
+        INTEGRATIONS_TABLE   = aws_dynamodb_table.integrations.name
+        EVENTS_TABLE         = aws_dynamodb_table.events.name
+        STACKS_TABLE         = aws_dynamodb_table.stacks.name
+        EVENT_RETENTION_DAYS = var.event_retention_days
+        SECRET_PREFIX        = local.secret_prefix
+        AZURE_DEVOPS_URL     = var.azure_devops_url
+        EVENT_BUS_NAME       = aws_cloudwatch_event_bus.this.name
+        DISPATCH_QUEUE_URL   = local.queue_urls.dispatch
+        MEND_SERVICE_HOOKS   = var.mend_service_hooks
+        CALLS_PER_PASS       = var.reconcile_calls_per_pass
+      }
+    }
   }
 
-  # What streams and queues call (triggers.tf), and nobody by a URL.
-  triggered = ["announce", "dispatch", "report"]
+  # What streams, queues and a schedule call (triggers.tf), and nobody by a URL.
+  triggered = ["announce", "dispatch", "reconcile", "report"]
 
   # Who is told another's address. Apart from the table above, because those others are made from that one.
-  knows_webhook_url = ["setup"]
+  knows_webhook_url = ["reconcile", "setup"]
   knows_runs_url    = ["announce"]
 }
 
@@ -184,7 +206,7 @@ module "function" {
   log_retention_days = var.log_retention_days
 }
 
-# Apart from those with a URL, because one of them is told the address of one of those.
+# Apart from those with a URL, because some of them are told the address of one of those.
 module "triggered" {
   source   = "./modules/function"
   for_each = { for name in local.triggered : name => local.functions[name] }
@@ -198,6 +220,7 @@ module "triggered" {
   timeout      = each.value.timeout
   environment = merge(
     each.value.environment,
+    contains(local.knows_webhook_url, each.key) ? { WEBHOOK_URL = local.webhook_url } : {},
     contains(local.knows_runs_url, each.key) ? { RUNS_URL = local.runs_url } : {},
   )
   policy             = each.value.policy

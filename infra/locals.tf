@@ -53,6 +53,13 @@ locals {
   event_bus_arn   = "arn:${local.partition}:events:${local.region}:${local.account_id}:event-bus/${local.name}"
   report_rule_arn = "arn:${local.partition}:events:${local.region}:${local.account_id}:rule/${local.name}/${local.report_rule_name}"
 
+  schedule_group_arn = "arn:${local.partition}:scheduler:${local.region}:${local.account_id}:schedule-group/${local.name}"
+
+  # What it means when one of these changes: events were lost, or the end of that (triggers.tf).
+  trouble_alarm_arns = [
+    for name in ["unavailable", "webhook-throttles"] : "arn:${local.partition}:cloudwatch:${local.region}:${local.account_id}:alarm:${local.name}-${name}"
+  ]
+
   # Both secrets of every integration: <prefix>/<integration>/personal-access-token and …/webhook-password.
   # Secrets Manager puts a hyphen and six characters behind each.
   secret_arns     = "arn:${local.partition}:secretsmanager:${local.region}:${local.account_id}:secret:${local.secret_prefix}/*"

@@ -16,9 +16,10 @@ data "aws_iam_policy_document" "webhook" {
 }
 
 data "aws_iam_policy_document" "setup" {
+  # And their service hooks, which lie beside them and are found by a query.
   statement {
     sid       = "KeepIntegrations"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query"]
     resources = [local.table_arns.integrations]
   }
 
@@ -69,10 +70,11 @@ data "aws_iam_policy_document" "deliveries" {
 }
 
 data "aws_iam_policy_document" "stacks" {
-  # Also authorises a transaction that consists of puts: runs that are asked for by hand.
+  # Also authorises a transaction that consists of puts: runs that are asked for by hand. The query is of what was seen of a
+  # repository, which lies beside them: there a new stack begins.
   statement {
     sid       = "KeepStacks"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query"]
     resources = [local.table_arns.stacks]
   }
 
@@ -121,6 +123,19 @@ data "aws_iam_policy_document" "unlink" {
     sid       = "EndIntegrations"
     actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
     resources = [local.table_arns.integrations]
+  }
+
+  statement {
+    sid       = "ForgetServiceHooks"
+    actions   = ["dynamodb:Query", "dynamodb:DeleteItem"]
+    resources = [local.table_arns.integrations]
+  }
+
+  # To remove them in Azure DevOps; the token and not the webhook password.
+  statement {
+    sid       = "ReadCredentials"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [local.credential_arns]
   }
 
   statement {
@@ -201,10 +216,10 @@ data "aws_iam_policy_document" "dispatch" {
     resources = [local.table_arns.events]
   }
 
-  # Also authorises a transaction that consists of puts and updates.
+  # Also authorises a transaction that consists of puts and updates. The query is of what was seen of a repository.
   statement {
-    sid       = "KeepRuns"
-    actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    sid       = "KeepRunsAndWhatWasSeen"
+    actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"]
     resources = [local.table_arns.stacks]
   }
 
@@ -289,6 +304,67 @@ data "aws_iam_policy_document" "report" {
     sid       = "GiveUp"
     actions   = ["sqs:SendMessage"]
     resources = [local.queue_arns["report-dead-letter"]]
+  }
+}
+
+data "aws_iam_policy_document" "reconcile" {
+  # Their service hooks, and how far its passes got, lie beside the integrations.
+  statement {
+    sid       = "WatchIntegrations"
+    actions   = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+    resources = [local.table_arns.integrations]
+  }
+
+  statement {
+    sid       = "ListIntegrations"
+    actions   = ["dynamodb:Query"]
+    resources = [local.directory_index_arn]
+  }
+
+  # What was seen of a repository, and by which stacks. No runs: those follow from what it stores below.
+  statement {
+    sid       = "CompareWithWhatWasSeen"
+    actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:BatchWriteItem"]
+    resources = [local.table_arns.stacks]
+  }
+
+  statement {
+    sid       = "ListFollowers"
+    actions   = ["dynamodb:Query"]
+    resources = [local.followers_index_arn]
+  }
+
+  # Also authorises a transaction that consists of puts.
+  statement {
+    sid       = "StoreWhatIsFoundAgain"
+    actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem"]
+    resources = [local.table_arns.events]
+  }
+
+  # The token, and the webhook password: a hook that is mended is given it again.
+  statement {
+    sid       = "ReadSecrets"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [local.secret_arns]
+  }
+
+  # As announce.
+  statement {
+    sid       = "Warn"
+    actions   = ["events:PutEvents"]
+    resources = [local.event_bus_arn]
+
+    condition {
+      test     = "ForAllValues:StringEquals"
+      variable = "events:source"
+      values   = [local.event_source]
+    }
+  }
+
+  statement {
+    sid       = "LetForgottenDeliveriesGoOn"
+    actions   = ["sqs:SendMessage"]
+    resources = [local.queue_arns.dispatch]
   }
 }
 

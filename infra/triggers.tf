@@ -132,3 +132,120 @@ resource "aws_lambda_function_recursion_config" "dispatch" {
   function_name  = module.triggered["dispatch"].name
   recursive_loop = "Allow"
 }
+
+# reconcile: on a schedule, in a group of its own, so that its role can be taken on for nothing else.
+resource "aws_scheduler_schedule_group" "this" {
+  name = local.name
+}
+
+resource "aws_scheduler_schedule" "reconcile" {
+  name                = "${local.name}-reconcile"
+  group_name          = aws_scheduler_schedule_group.this.name
+  description         = "Hook health, lost events, tokens that end"
+  schedule_expression = var.reconcile_schedule
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = module.triggered["reconcile"].arn
+    role_arn = aws_iam_role.schedule.arn
+
+    # Without one the scheduler sends an event with a time in it, and reconcile takes a time for that of trouble.
+    input = jsonencode({ trigger = "schedule" })
+
+    # No dead-letter queue: the next pass sees to all that a missed one would have, and an hour without any is an alarm.
+    retry_policy {
+      maximum_event_age_in_seconds = 10 * local.minute
+      maximum_retry_attempts       = 5
+    }
+  }
+}
+
+resource "aws_iam_role" "schedule" {
+  name               = "${local.name}-schedule"
+  description        = "The scheduler calls reconcile"
+  assume_role_policy = data.aws_iam_policy_document.schedule_trust.json
+}
+
+resource "aws_iam_role_policy" "schedule" {
+  name   = "permissions"
+  role   = aws_iam_role.schedule.id
+  policy = data.aws_iam_policy_document.schedule.json
+}
+
+# The scheduler works for everybody's schedules: for this account's alone, and of those for the ones of our group.
+data "aws_iam_policy_document" "schedule_trust" {
+  statement {
+    sid     = "ScheduleOfThisAccount"
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["scheduler.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account_id]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [local.schedule_group_arn]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "schedule" {
+  statement {
+    sid       = "CallReconcile"
+    actions   = ["lambda:InvokeFunction"]
+    resources = [local.function_arns.reconcile]
+  }
+}
+
+# And when deliveries begin to be lost for a reason of ours, or that ends: reconcile notes a gap for every integration, and looks
+# for what was lost in it. Alarms tell the default bus. Not when an alarm is new, hence the state before.
+resource "aws_cloudwatch_event_rule" "trouble" {
+  name           = "${local.name}-trouble"
+  description    = "webhook could not store, or was throttled; or can again"
+  event_bus_name = "default"
+
+  event_pattern = jsonencode({
+    source      = ["aws.cloudwatch"]
+    detail-type = ["CloudWatch Alarm State Change"]
+    resources   = local.trouble_alarm_arns
+    detail = {
+      state         = { value = ["ALARM", "OK"] }
+      previousState = { value = ["ALARM", "OK"] }
+    }
+  })
+}
+
+# No dead-letter queue: EventBridge goes on trying for a day, and once a day reconcile compares without being told of a gap.
+resource "aws_cloudwatch_event_target" "trouble" {
+  rule           = aws_cloudwatch_event_rule.trouble.name
+  event_bus_name = aws_cloudwatch_event_rule.trouble.event_bus_name
+  target_id      = "reconcile"
+  arn            = module.triggered["reconcile"].arn
+}
+
+resource "aws_lambda_permission" "trouble" {
+  statement_id  = "RuleOnTrouble"
+  function_name = module.triggered["reconcile"].name
+  action        = "lambda:InvokeFunction"
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.trouble.arn
+}
+
+# Both of them call without waiting. Six hours are the longest that Lambda waits for a place to run, or between tries; a pass that
+# is as late does no harm, since each begins by reading what is.
+resource "aws_lambda_function_event_invoke_config" "reconcile" {
+  function_name                = module.triggered["reconcile"].name
+  maximum_retry_attempts       = 2
+  maximum_event_age_in_seconds = 6 * local.hour
+}

@@ -108,6 +108,37 @@ variable "deletion_protection" {
   nullable    = false
 }
 
+variable "mend_service_hooks" {
+  description = "Whether reconcile re-enables service hooks that Azure DevOps has disabled or put on probation. One that a person disabled is never touched."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "reconcile_schedule" {
+  description = "How often reconcile looks: rate(1 minute) to rate(30 minutes)."
+  type        = string
+  default     = "rate(15 minutes)"
+
+  # The alarm on reconcile's absence waits for an hour, and those on what it finds look back as far.
+  validation {
+    condition     = can(regex("^rate\\((1 minute|([2-9]|[12][0-9]|30) minutes)\\)$", var.reconcile_schedule))
+    error_message = "reconcile_schedule must be rate(1 minute), or rate(N minutes) with N from 2 to 30."
+  }
+}
+
+variable "reconcile_calls_per_pass" {
+  description = "The most calls of Azure DevOps that one pass of reconcile makes for one integration; what is left is for the next one."
+  type        = number
+  default     = 250
+
+  # Fewer would not even read the hooks of one project and compare one repository; at 1000 a pass has 0.6 s for each.
+  validation {
+    condition     = var.reconcile_calls_per_pass >= 25 && var.reconcile_calls_per_pass <= 1000 && floor(var.reconcile_calls_per_pass) == var.reconcile_calls_per_pass
+    error_message = "reconcile_calls_per_pass must be a whole number from 25 to 1000."
+  }
+}
+
 variable "log_level" {
   description = "How much the functions write. The alarms count lines of level INFO, so it cannot be less."
   type        = string

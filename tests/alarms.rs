@@ -23,10 +23,12 @@ struct Condition {
 #[derive(Debug)]
 enum Wanted {
     Text(String),
-    MoreThan(u64),
+    MoreThan(i64),
+    AtMost(i64),
 }
 
-/// The patterns of one list of alarms by their names, as far as this project writes them: `{ $.a.b = "text" && $.a.c > 0 }`.
+/// The patterns of one list of alarms by their names, as far as this project writes them: `{ $.a.b = "text" && $.a.c > 0 }`, and
+/// the one constant in them in place.
 fn patterns(list: &str) -> Result<Vec<(String, Vec<Condition>)>> {
     let mut name = String::new();
     let mut patterns = Vec::new();
@@ -48,6 +50,7 @@ fn patterns(list: &str) -> Result<Vec<(String, Vec<Condition>)>> {
             continue;
         };
         let pattern = pattern.1.replace("\\\"", "\"");
+        let pattern = pattern.replace("${local.token_days_that_alarm}", "7");
         let inner = pattern
             .strip_prefix("{ ")
             .and_then(|it| it.strip_suffix(" }\""))
@@ -68,6 +71,7 @@ fn condition(text: &str) -> Result<Condition> {
     let wanted = match operator {
         Some("=") => Wanted::Text(value.trim_matches('"').to_owned()),
         Some(">") => Wanted::MoreThan(value.parse()?),
+        Some("<=") => Wanted::AtMost(value.parse()?),
         other => anyhow::bail!("another operator: {other:?}"),
     };
     Ok(Condition {
@@ -84,7 +88,8 @@ impl Condition {
             .fold(line, |value, name| &value[name.as_str()]);
         match &self.wanted {
             Wanted::Text(text) => found == text,
-            Wanted::MoreThan(least) => found.as_u64().is_some_and(|number| number > *least),
+            Wanted::MoreThan(least) => found.as_i64().is_some_and(|number| number > *least),
+            Wanted::AtMost(most) => found.as_i64().is_some_and(|number| number <= *most),
         }
     }
 }
@@ -204,5 +209,41 @@ async fn the_alarm_on_parked_deliveries_counts_a_line_of_each_and_of_no_other() 
             .is_empty()
     );
     assert_eq!(counted()?, 1, "given up");
+    Ok(())
+}
+
+/// The line is the one that infra/ was told of, since what matters here is which of its fields are counted.
+#[test]
+fn the_alarms_on_integrations_count_what_is_wrong_with_one_and_nothing_of_a_healthy_one()
+-> Result<()> {
+    let patterns = patterns("reconcile_alarms")?;
+    let counted = |field: &str, value: i64| -> Vec<String> {
+        let mut line = json!({ "level": "INFO", "fields": {
+            "message": "reconciled", "integration": "acme", "hooks": 5, "failing": 0, "mended": 0, "recovered": 0, "missing": 0, "calls": 9,
+            "connection_failing": 0, "silent": 0,
+        } });
+        line["fields"][field] = json!(value);
+        let fits = |conditions: &[Condition]| conditions.iter().all(|it| it.fits(&line));
+        let alarms = patterns.iter().filter(|(_, conditions)| fits(conditions));
+        alarms.map(|(alarm, _)| alarm.clone()).collect()
+    };
+    for healthy in ["hooks", "mended", "calls"] {
+        assert_eq!(counted(healthy, 3), Vec::<String>::new(), "{healthy}");
+    }
+    for days in [8, 30] {
+        assert_eq!(counted("token_days", days), Vec::<String>::new(), "{days}");
+    }
+    for (field, value, alarm) in [
+        ("failing", 1, "hooks-failing"),
+        ("missing", 2, "hooks-missing"),
+        ("connection_failing", 1, "connection-failing"),
+        ("token_days", 7, "token-expiring"),
+        ("token_days", 0, "token-expiring"),
+        ("silent", 1, "silent"),
+        ("recovered", 40, "recovered"),
+    ] {
+        assert_eq!(counted(field, value), [alarm], "{field} {value}");
+    }
+    assert_eq!(patterns.len(), 6);
     Ok(())
 }

@@ -21,9 +21,10 @@ use crate::support::{
     schemas::{faults, file_of, schema_of},
 };
 
-const DETAIL_TYPES: [&str; 9] = [
+const DETAIL_TYPES: [&str; 11] = [
     "Code Pushed",
     "Connection Failing",
+    "Integration Silent",
     "Pull Request Commented On",
     "Pull Request Created",
     "Pull Request Merge Attempted",
@@ -31,6 +32,7 @@ const DETAIL_TYPES: [&str; 9] = [
     "Run Requested",
     "Run State Changed",
     "Service Hook Failing",
+    "Token Expiring",
 ];
 
 /// A run that has all that one can have.
@@ -227,6 +229,52 @@ fn a_schema_of_runs_refuses_what_no_run_has() -> Result<()> {
     more["run"]["token"] = json!("x");
     assert!(!faults("Run State Changed", &more).is_empty());
     Ok(())
+}
+
+/// What the looks at integrations tell, whole and with nothing that may be absent; and what is none of it.
+#[test]
+fn a_schema_of_warnings_takes_what_an_integration_is_in_want_of_and_nothing_else() {
+    let id = "56e81d32-b0e8-44e2-a92a-55eb7b6ccdce";
+    let project = json!({ "id": id, "name": "Harbor" });
+    let hook = |status: &str| json!({ "integration": "acme", "project": project, "subscription": id, "eventType": "git.push", "status": status, "reason": "r", "since": now() });
+    let token =
+        |days: i64, on: &str| json!({ "integration": "acme", "expiresOn": on, "daysLeft": days });
+    let silent = json!({ "integration": "acme", "since": now() });
+    let mut once_heard = silent.clone();
+    once_heard["lastReceivedAt"] = json!(now());
+    let connection = json!({ "integration": "acme", "reason": "r", "since": now() });
+    for (detail_type, good) in [
+        ("Service Hook Failing", hook("disabledBySystem")),
+        ("Service Hook Failing", hook("missing")),
+        ("Token Expiring", token(30, "2026-12-24")),
+        ("Token Expiring", token(0, "2026-11-24")),
+        ("Integration Silent", silent),
+        ("Integration Silent", once_heard.clone()),
+        ("Connection Failing", connection.clone()),
+    ] {
+        let found = faults(detail_type, &good);
+        assert_eq!(found, Vec::<String>::new(), "{detail_type}: {good}");
+        for field in good.as_object().into_iter().flatten().map(|(name, _)| name) {
+            let mut spoiled = good.clone();
+            spoiled[field] = json!({ "of": "no such kind" });
+            let found = faults(detail_type, &spoiled);
+            assert!(!found.is_empty(), "{detail_type}: {field} is anything");
+        }
+    }
+    for (detail_type, bad) in [
+        ("Token Expiring", token(7, "2026-12-24T00:00:00Z")),
+        ("Token Expiring", token(-1, "2026-12-24")),
+        (
+            "Integration Silent",
+            json!({ "integration": "acme", "lastReceivedAt": now() }),
+        ),
+        ("Connection Failing", json!({ "integration": "acme" })),
+    ] {
+        assert!(
+            !faults(detail_type, &bad).is_empty(),
+            "{detail_type}: {bad}"
+        );
+    }
 }
 
 /// A comment's event of resource version 1.0, which has no pull request in it.

@@ -42,7 +42,7 @@ run "roles" {
         StoreDeliveries     = "dynamodb:PutItem"
       }
       setup = {
-        KeepIntegrations = "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
+        KeepIntegrations = "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem"
         ListIntegrations = "dynamodb:Query"
         KeepSecrets      = "secretsmanager:CreateSecret secretsmanager:DeleteSecret secretsmanager:GetSecretValue secretsmanager:PutSecretValue secretsmanager:RestoreSecret"
 
@@ -54,7 +54,7 @@ run "roles" {
         ListIntegrationsAndWhatWantsAttention = "dynamodb:Query"
       }
       stacks = {
-        KeepStacks       = "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
+        KeepStacks       = "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem"
         ListStacks       = "dynamodb:Query"
         BeginComparing   = "dynamodb:BatchWriteItem dynamodb:Query"
         ListFollowers    = "dynamodb:Query"
@@ -64,6 +64,8 @@ run "roles" {
       }
       unlink = {
         EndIntegrations           = "dynamodb:GetItem dynamodb:UpdateItem"
+        ForgetServiceHooks        = "dynamodb:DeleteItem dynamodb:Query"
+        ReadCredentials           = "secretsmanager:GetSecretValue"
         ListStacksOfAnIntegration = "dynamodb:Query"
         DetachStacks              = "dynamodb:UpdateItem"
         ListOpenRuns              = "dynamodb:Query"
@@ -80,7 +82,7 @@ run "roles" {
         ReadDeliveries           = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query"
         ListParkedDeliveries     = "dynamodb:Query"
         KeepOutcomes             = "dynamodb:PutItem"
-        KeepRuns                 = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
+        KeepRunsAndWhatWasSeen   = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem"
         ListFollowersAndOpenRuns = "dynamodb:Query"
         ReadIntegrations         = "dynamodb:GetItem"
         ListIntegrations         = "dynamodb:Query"
@@ -98,6 +100,16 @@ run "roles" {
         ReadIntegrations               = "dynamodb:GetItem"
         ReadCredentials                = "secretsmanager:GetSecretValue"
         GiveUp                         = "sqs:SendMessage"
+      }
+      reconcile = {
+        WatchIntegrations          = "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem"
+        ListIntegrations           = "dynamodb:Query"
+        CompareWithWhatWasSeen     = "dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query"
+        ListFollowers              = "dynamodb:Query"
+        StoreWhatIsFoundAgain      = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query"
+        ReadSecrets                = "secretsmanager:GetSecretValue"
+        Warn                       = "events:PutEvents"
+        LetForgottenDeliveriesGoOn = "sqs:SendMessage"
       }
     }
     error_message = "A function may do something else than what is listed here."
@@ -148,10 +160,10 @@ run "credentials" {
   command = plan
 
   assert {
-    condition = alltrue([for name in ["stacks", "dispatch", "report"] : [
+    condition = alltrue([for name in ["stacks", "dispatch", "report", "unlink"] : [
       for statement in jsondecode(local.functions[name].policy).Statement : statement.Resource if statement.Sid == "ReadCredentials"
     ] == ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*/personal-access-token-??????"]])
-    error_message = "Whoever calls Azure DevOps for a stack or a run reads tokens, and no webhook password."
+    error_message = "Whoever calls Azure DevOps for a stack or a run, or to remove service hooks, reads tokens, and no webhook password."
   }
 
   assert {
@@ -171,7 +183,7 @@ run "resources" {
       ReadDeliveries           = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events"
       ListParkedDeliveries     = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events/index/attention"
       KeepOutcomes             = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events"
-      KeepRuns                 = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks"
+      KeepRunsAndWhatWasSeen   = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks"
       ListFollowersAndOpenRuns = join(" ", [for index in ["followers", "open"] : "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/${index}"])
       ReadIntegrations         = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations"
       ListIntegrations         = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations/index/directory"
@@ -202,6 +214,34 @@ run "resources" {
   }
 
   assert {
+    condition = { for statement in jsondecode(local.functions.reconcile.policy).Statement : statement.Sid => join(" ", sort(flatten([statement.Resource]))) } == {
+      WatchIntegrations          = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations"
+      ListIntegrations           = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations/index/directory"
+      CompareWithWhatWasSeen     = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks"
+      ListFollowers              = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/followers"
+      StoreWhatIsFoundAgain      = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events"
+      ReadSecrets                = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*"
+      Warn                       = "arn:aws:events:eu-west-1:123456789012:event-bus/stackhook-prod"
+      LetForgottenDeliveriesGoOn = "arn:aws:sqs:eu-west-1:123456789012:stackhook-prod-dispatch"
+    }
+    error_message = "reconcile may do something elsewhere than is listed here."
+  }
+
+  assert {
+    condition = { for statement in jsondecode(local.functions.unlink.policy).Statement : statement.Sid => join(" ", sort(flatten([statement.Resource]))) } == {
+      EndIntegrations           = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations"
+      ForgetServiceHooks        = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations"
+      ReadCredentials           = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*/personal-access-token-??????"
+      ListStacksOfAnIntegration = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/followers"
+      DetachStacks              = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks"
+      ListOpenRuns              = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/open"
+      CancelRuns                = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks"
+      RemoveSecrets             = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*"
+    }
+    error_message = "unlink may do something elsewhere than is listed here."
+  }
+
+  assert {
     condition = { for statement in jsondecode(local.functions.runs.policy).Statement : statement.Sid => join(" ", sort(flatten([statement.Resource]))) } == {
       ReadRunsAndReportOnThem = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks"
       ListRuns                = join(" ", [for index in ["runs", "timeline"] : "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/${index}"])
@@ -212,10 +252,12 @@ run "resources" {
   }
 
   assert {
-    condition = [for statement in jsondecode(local.functions.announce.policy).Statement : statement.Condition if statement.Sid == "Announce"] == [
+    condition = alltrue([for name, sid in { announce = "Announce", reconcile = "Warn" } : [
+      for statement in jsondecode(local.functions[name].policy).Statement : statement.Condition if statement.Sid == sid
+      ] == [
       { "ForAllValues:StringEquals" = { "events:source" = "stackhook" } }
-    ]
-    error_message = "announce speaks for nobody else."
+    ]])
+    error_message = "Who puts events on the bus speaks for nobody else."
   }
 }
 
@@ -239,6 +281,34 @@ run "queues" {
   assert {
     condition     = local.queue_urls.dispatch == "https://sqs.eu-west-1.amazonaws.com/123456789012/stackhook-prod-dispatch"
     error_message = "Functions are told queue URLs as SQS gives them."
+  }
+}
+
+run "schedule" {
+  command = plan
+
+  assert {
+    condition = jsondecode(aws_iam_role.schedule.assume_role_policy).Statement == [{
+      Sid       = "ScheduleOfThisAccount"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "scheduler.amazonaws.com" }
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = "123456789012" }
+        ArnEquals    = { "aws:SourceArn" = "arn:aws:scheduler:eu-west-1:123456789012:schedule-group/stackhook-prod" }
+      }
+    }]
+    error_message = "The scheduler takes on the role for schedules of our group in this account, and for no other."
+  }
+
+  assert {
+    condition = jsondecode(aws_iam_role_policy.schedule.policy).Statement == [{
+      Sid      = "CallReconcile"
+      Effect   = "Allow"
+      Action   = "lambda:InvokeFunction"
+      Resource = "arn:aws:lambda:eu-west-1:123456789012:function:stackhook-prod-reconcile"
+    }]
+    error_message = "The schedule may call reconcile, and nothing else."
   }
 }
 

@@ -19,6 +19,9 @@ mock_provider "aws" {
   mock_resource "aws_lambda_function" {
     defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:example" }
   }
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/example" }
+  }
   mock_resource "aws_lambda_function_url" {
     defaults = { function_url = "https://example.lambda-url.eu-west-1.on.aws/", url_id = "example" }
   }
@@ -100,7 +103,7 @@ run "functions" {
       contains([
         "INTEGRATIONS_TABLE", "EVENTS_TABLE", "STACKS_TABLE", "EVENT_RETENTION_DAYS", "RUN_RETENTION_DAYS", "SECRET_PREFIX", "SECRET_RECOVERY_DAYS",
         "AZURE_DEVOPS_URL", "INTEGRATION_CACHE_SECONDS", "LOOKUP_REST_SECONDS", "DISPATCH_QUEUE_URL", "REPORT_QUEUE_URL", "REPORT_DEAD_LETTER_QUEUE_URL", "EVENT_BUS_NAME",
-        "ANNOUNCE_FAILURE_QUEUE_URL",
+        "ANNOUNCE_FAILURE_QUEUE_URL", "MEND_SERVICE_HOOKS", "CALLS_PER_PASS",
       ], variable)
     ]]))
     error_message = "An environment has names and numbers, never a secret; a new variable is to be listed here."
@@ -180,6 +183,78 @@ run "triggers" {
   }
 }
 
+run "schedule" {
+  assert {
+    condition = (
+      aws_scheduler_schedule.reconcile.schedule_expression == "rate(15 minutes)"
+      && one(aws_scheduler_schedule.reconcile.flexible_time_window).mode == "OFF"
+      && aws_scheduler_schedule.reconcile.group_name == "stackhook-prod"
+      && aws_scheduler_schedule_group.this.name == "stackhook-prod"
+      && one(aws_scheduler_schedule.reconcile.target).arn == module.triggered["reconcile"].arn
+      && one(aws_scheduler_schedule.reconcile.target).role_arn == aws_iam_role.schedule.arn
+    )
+    error_message = "reconcile is called every 15 minutes, with a role that is for that alone."
+  }
+
+  assert {
+    condition     = !can(jsondecode(one(aws_scheduler_schedule.reconcile.target).input).time)
+    error_message = "What the schedule sends must not look like an event of an alarm, which has a time."
+  }
+
+  assert {
+    condition     = alltrue([for retry in one(aws_scheduler_schedule.reconcile.target).retry_policy : retry.maximum_event_age_in_seconds < 15 * 60])
+    error_message = "A call that cannot be made gives way to the next one."
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.trouble.event_pattern) == {
+      source      = ["aws.cloudwatch"]
+      detail-type = ["CloudWatch Alarm State Change"]
+      resources   = [for alarm in ["unavailable", "webhook-throttles"] : "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:stackhook-prod-${alarm}"]
+      detail      = { state = { value = ["ALARM", "OK"] }, previousState = { value = ["ALARM", "OK"] } }
+    } && aws_cloudwatch_event_rule.trouble.event_bus_name == "default"
+    error_message = "reconcile hears from our alarms alone that deliveries are being lost, and that this is over."
+  }
+
+  # The pattern spells their names.
+  assert {
+    condition = toset([for alarm in [aws_cloudwatch_metric_alarm.delivery["unavailable"], aws_cloudwatch_metric_alarm.function["webhook-throttles"]] : alarm.alarm_name]) == toset([
+      for arn in jsondecode(aws_cloudwatch_event_rule.trouble.event_pattern).resources : reverse(split(":", arn))[0]
+    ])
+    error_message = "The rule on trouble must name alarms that there are."
+  }
+
+  assert {
+    condition = (
+      aws_lambda_permission.trouble.principal == "events.amazonaws.com"
+      && aws_lambda_permission.trouble.source_arn == aws_cloudwatch_event_rule.trouble.arn
+      && aws_lambda_permission.trouble.action == "lambda:InvokeFunction"
+      && aws_lambda_permission.trouble.function_name == module.triggered["reconcile"].name
+      && aws_cloudwatch_event_target.trouble.arn == module.triggered["reconcile"].arn
+    )
+    error_message = "Of EventBridge our rule alone may call reconcile."
+  }
+
+  assert {
+    condition = (
+      aws_lambda_function_event_invoke_config.reconcile.function_name == module.triggered["reconcile"].name
+      && aws_lambda_function_event_invoke_config.reconcile.maximum_retry_attempts == 2
+      && aws_lambda_function_event_invoke_config.reconcile.maximum_event_age_in_seconds == 6 * 3600
+    )
+    error_message = "A pass that failed is begun again, twice; one that found no place to run waits."
+  }
+
+  assert {
+    condition     = local.functions.reconcile.environment["MEND_SERVICE_HOOKS"] == true && local.functions.reconcile.environment["CALLS_PER_PASS"] == 250
+    error_message = "reconcile mends, and makes at most 250 calls, unless the deployer says otherwise."
+  }
+
+  assert {
+    condition     = local.webhook_url == "https://example.lambda-url.eu-west-1.on.aws" && local.knows_webhook_url == ["reconcile", "setup"]
+    error_message = "Who makes service hooks is told where they are to send to."
+  }
+}
+
 run "queues" {
   command = plan
 
@@ -253,8 +328,8 @@ run "urls" {
   }
 
   assert {
-    condition     = output.urls.webhook == local.webhook_url && setunion(keys(output.urls), ["announce", "dispatch", "report"]) == toset(keys(local.functions))
-    error_message = "Every function's URL is an output; three have none."
+    condition     = output.urls.webhook == local.webhook_url && setunion(keys(output.urls), ["announce", "dispatch", "reconcile", "report"]) == toset(keys(local.functions))
+    error_message = "Every function's URL is an output; four have none."
   }
 }
 
@@ -269,15 +344,57 @@ run "alarms" {
   }
 
   assert {
-    condition     = toset(keys(aws_cloudwatch_metric_alarm.delivery)) == toset(["unavailable", "refused", "quarantined", "oversize", "beside", "withheld", "failures", "parked"])
+    condition = toset(keys(aws_cloudwatch_metric_alarm.delivery)) == toset([
+      "unavailable", "refused", "quarantined", "oversize", "beside", "withheld", "failures", "parked",
+      "hooks-failing", "hooks-missing", "connection-failing", "token-expiring", "silent", "recovered",
+    ])
     error_message = "Each outcome that a person should know of has an alarm."
   }
 
   assert {
     condition = alltrue([for key, filter in aws_cloudwatch_log_metric_filter.delivery :
-      filter.log_group_name == "/aws/lambda/stackhook-prod-${key == "parked" ? "dispatch" : "webhook"}"
+      filter.log_group_name == "/aws/lambda/stackhook-prod-${contains(keys(local.reconcile_alarms), key) ? "reconcile" : key == "parked" ? "dispatch" : "webhook"}"
     ])
     error_message = "A line is counted where it is written."
+  }
+
+  assert {
+    condition = { for key in keys(local.reconcile_alarms) : key => join(" ", [
+      aws_cloudwatch_metric_alarm.delivery[key].statistic,
+      aws_cloudwatch_metric_alarm.delivery[key].comparison_operator,
+      aws_cloudwatch_metric_alarm.delivery[key].threshold,
+      aws_cloudwatch_metric_alarm.delivery[key].period,
+      one(aws_cloudwatch_log_metric_filter.delivery[key].metric_transformation).value,
+      ]) } == {
+      hooks-failing      = "Maximum GreaterThanThreshold 0 3600 $.fields.failing"
+      hooks-missing      = "Maximum GreaterThanThreshold 0 3600 $.fields.missing"
+      connection-failing = "Maximum GreaterThanThreshold 0 3600 $.fields.connection_failing"
+      token-expiring     = "Minimum LessThanOrEqualToThreshold 7 3600 $.fields.token_days"
+      silent             = "Maximum GreaterThanThreshold 0 3600 $.fields.silent"
+      recovered          = "Sum GreaterThanThreshold 0 300 $.fields.recovered"
+    }
+    error_message = "What reconcile sees from pass to pass is looked at for longer than there is between two of them."
+  }
+
+  # Said of all that counts in lines, since one shape serves them: what has no other need is as it was.
+  assert {
+    condition = alltrue([for key, alarm in aws_cloudwatch_metric_alarm.delivery :
+      alarm.statistic == "Sum" && alarm.period == 300 && alarm.threshold == 0 && alarm.treat_missing_data == "notBreaching"
+      if !contains(keys(local.reconcile_alarms), key)
+    ])
+    error_message = "Any delivery that a person should know of is an alarm within five minutes."
+  }
+
+  assert {
+    condition = (
+      one(aws_cloudwatch_metric_alarm.absence).dimensions.FunctionName == module.triggered["reconcile"].name
+      && one(aws_cloudwatch_metric_alarm.absence).metric_name == "Invocations"
+      && one(aws_cloudwatch_metric_alarm.absence).comparison_operator == "LessThanThreshold"
+      && one(aws_cloudwatch_metric_alarm.absence).threshold == 1
+      && one(aws_cloudwatch_metric_alarm.absence).period == 3600
+      && one(aws_cloudwatch_metric_alarm.absence).treat_missing_data == "breaching"
+    )
+    error_message = "An hour in which nobody called reconcile is an alarm, though of that there is no metric."
   }
 
   assert {
@@ -309,6 +426,7 @@ run "alarms" {
   assert {
     condition = alltrue([for alarm in concat(
       values(aws_cloudwatch_metric_alarm.function), values(aws_cloudwatch_metric_alarm.delivery), values(aws_cloudwatch_metric_alarm.queue), values(aws_cloudwatch_metric_alarm.stream),
+      aws_cloudwatch_metric_alarm.absence,
     ) : alarm.alarm_actions == toset(var.alarm_topic_arns) && alarm.ok_actions == toset(var.alarm_topic_arns)])
     error_message = "Every alarm tells the topics."
   }
@@ -324,6 +442,7 @@ run "on_the_local_aws" {
   assert {
     condition = 0 == sum([for alarms in [
       aws_cloudwatch_metric_alarm.function, aws_cloudwatch_metric_alarm.delivery, aws_cloudwatch_metric_alarm.queue, aws_cloudwatch_metric_alarm.stream, aws_cloudwatch_log_metric_filter.delivery,
+      aws_cloudwatch_metric_alarm.absence,
     ] : length(alarms)])
     error_message = "The local AWS cannot hold alarms."
   }

@@ -43,6 +43,58 @@ run "tags_of_aws" {
   expect_failures = [var.tags]
 }
 
+run "schedule_of_days" {
+  command = plan
+  variables { reconcile_schedule = "rate(1 day)" }
+  expect_failures = [var.reconcile_schedule]
+}
+
+run "schedule_that_outlasts_the_alarm" {
+  command = plan
+  variables { reconcile_schedule = "rate(31 minutes)" }
+  expect_failures = [var.reconcile_schedule]
+}
+
+run "schedule_without_a_pause" {
+  command = plan
+  variables { reconcile_schedule = "rate(0 minutes)" }
+  expect_failures = [var.reconcile_schedule]
+}
+
+run "schedule_in_the_singular" {
+  command = plan
+  variables { reconcile_schedule = "rate(1 minutes)" }
+  expect_failures = [var.reconcile_schedule]
+}
+
+run "schedules_that_are_good" {
+  command = plan
+  variables { reconcile_schedule = "rate(1 minute)" }
+}
+
+run "schedule_at_the_edge" {
+  command = plan
+  variables { reconcile_schedule = "rate(30 minutes)" }
+}
+
+run "calls_too_few_for_a_pass" {
+  command = plan
+  variables { reconcile_calls_per_pass = 24 }
+  expect_failures = [var.reconcile_calls_per_pass]
+}
+
+run "calls_too_many_for_a_pass" {
+  command = plan
+  variables { reconcile_calls_per_pass = 1001 }
+  expect_failures = [var.reconcile_calls_per_pass]
+}
+
+run "calls_in_parts" {
+  command = plan
+  variables { reconcile_calls_per_pass = 99.5 }
+  expect_failures = [var.reconcile_calls_per_pass]
+}
+
 run "package_dir" {
   command = plan
   variables { package_dir = "" }
