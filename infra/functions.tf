@@ -156,6 +156,8 @@ locals {
         DISPATCH_QUEUE_URL   = local.queue_urls.dispatch
         MEND_SERVICE_HOOKS   = var.mend_service_hooks
         CALLS_PER_PASS       = var.reconcile_calls_per_pass
+        IN_FLIGHT_SECONDS    = var.in_flight_seconds
+        UNDECIDED_SECONDS    = 10 * local.minute
       }
     }
   }
