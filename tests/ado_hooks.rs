@@ -134,6 +134,7 @@ impl Hooked {
             subscriptions: &[&self.hook.id],
             result,
             since,
+            until: None,
             most,
             most_of_each: 100,
         };
@@ -365,6 +366,7 @@ async fn notifications_are_asked_for_since_a_moment_and_up_to_a_number() -> Resu
         subscriptions: &[],
         result: taken,
         since: ever,
+            until: None,
         most: 100,
         most_of_each: 100,
     };

@@ -21,6 +21,7 @@ mod dispatch_faults;
 mod faults;
 mod journey;
 mod outcomes;
+mod reconcile;
 mod report;
 mod rotation;
 mod run_store;

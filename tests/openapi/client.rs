@@ -282,6 +282,7 @@ async fn hooks(portal: &Portal, good: &AdoClient, receiver: &str) -> Result<()> 
             subscriptions: &[&made.id],
             result,
             since: "2026-01-01T00:00:00Z".parse()?,
+            until: None,
             most: 100,
             most_of_each: 50,
         };
