@@ -14,6 +14,7 @@
 //! | [`credential`] | the secrets, which do not show themselves |
 //! | [`password`] | digests of webhook passwords, and the constant-time question whether one matches |
 //! | [`event`] | what a service hook tells: pushes, pull requests, comments |
+//! | [`moment`] | when, as Azure DevOps writes it |
 //! | [`summary`] | an event in words |
 
 pub mod credential;
@@ -21,6 +22,7 @@ pub mod event;
 pub mod ids;
 pub mod integration;
 pub mod labels;
+mod moment;
 pub mod organization;
 pub mod outcome;
 pub mod password;
@@ -36,6 +38,7 @@ pub use event::{Event, EventType};
 pub use ids::{Guid, IntegrationName, StackName};
 pub use integration::{Connection, Integration, Status};
 pub use labels::Labels;
+pub use moment::moment;
 pub use organization::{Organization, OrganizationName};
 pub use outcome::{Outcome, OutcomeWord};
 pub use password::PasswordDigest;
