@@ -100,6 +100,10 @@ pub(crate) async fn goes_through_all(
             .items
             .is_empty()
     );
+    ensure!(good.project("harbor").await?.name == "Harbor");
+    refused(good.project("Nowhere").await, |it| {
+        matches!(it, AdoError::NotFound(_))
+    })?;
     refused(good.repositories("Nowhere").await, |it| {
         matches!(it, AdoError::NotFound(_))
     })?;

@@ -178,6 +178,16 @@ impl AdoClient {
         self.page(Operation::Projects, &[], &query).await
     }
 
+    /// A project, given by name or id.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError`]; one that is not there, or may not be seen, is [`AdoError::NotFound`].
+    pub async fn project(&self, project: &str) -> Result<Project, AdoError> {
+        let (project, _) = self.ask(Operation::Project, &[project], &[]).await?;
+        Ok(project)
+    }
+
     /// The repositories of a project, given by name or id. Azure DevOps does not page them.
     ///
     /// # Errors

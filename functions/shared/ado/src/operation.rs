@@ -39,6 +39,8 @@ operations! {
     ConnectionData = GET "_apis/connectionData" "7.1-preview";
     /// The projects that the credential can see.
     Projects = GET "_apis/projects" "7.1";
+    /// A project, by its name or GUID.
+    Project = GET "_apis/projects/{project}" "7.1";
     /// The repositories of a project.
     Repositories = GET "{project}/_apis/git/repositories" "7.1";
     /// The refs of a repository, of which the client asks for branches.

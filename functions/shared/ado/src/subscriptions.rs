@@ -131,6 +131,22 @@ impl AdoClient {
             .map_err(|error| error.without(wanted.password.expose()))
     }
 
+    /// Makes a subscription as wanted, and leaves it disabled, as a person has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`replace_subscription`](Self::replace_subscription).
+    pub async fn replace_disabled_subscription(
+        &self,
+        id: &str,
+        wanted: &NewSubscription<'_>,
+    ) -> Result<Subscription, AdoError> {
+        let body = Body::new(wanted, Some("disabledByUser"));
+        self.ask_with(Operation::ReplaceSubscription, &[id], &body)
+            .await
+            .map_err(|error| error.without(wanted.password.expose()))
+    }
+
     /// Deletes a subscription. What it has not sent yet is never sent.
     ///
     /// # Errors

@@ -163,6 +163,26 @@ impl Health {
         }
         seen
     }
+
+    /// The same for one who does not look for what was lost meanwhile: where it was ill, `healthy_at` stays, so that whoever
+    /// does finds from when on ([`Health::lost_since`]).
+    #[must_use]
+    pub fn seen_in_passing(self, status: HookStatus, differs: Vec<String>, now: Timestamp) -> Self {
+        let healthy_at = self.healthy_at;
+        let was_well = self.is_well() && self.lost_since().is_none();
+        let mut seen = self.seen(status, differs, now);
+        if !was_well {
+            seen.healthy_at = healthy_at;
+        }
+        seen
+    }
+
+    /// From when on events may have been lost, where nobody has looked for them yet: it is ill, or it was and
+    /// [was mended in passing](Health::seen_in_passing). [`Health::seen`] takes for granted that its caller looks.
+    #[must_use]
+    pub fn lost_since(&self) -> Option<Timestamp> {
+        (!self.is_well() || self.healthy_at < self.since).then_some(self.healthy_at)
+    }
 }
 
 #[cfg(test)]
@@ -195,6 +215,31 @@ mod tests {
         assert_eq!((well.since, well.healthy_at), (three, three));
         let changed = well.seen(HookStatus::Enabled, vec!["url".to_owned()], three);
         assert!(!changed.is_well());
+    }
+
+    #[test]
+    fn what_is_mended_in_passing_still_tells_since_when_events_may_be_lost() {
+        let (one, two, three, four) = (
+            at("2026-11-25T08:00:00Z"),
+            at("2026-11-25T08:15:00Z"),
+            at("2026-11-25T08:30:00Z"),
+            at("2026-11-25T08:45:00Z"),
+        );
+        let well = Health::enabled(one, None);
+        assert_eq!(well.lost_since(), None);
+        let well = well.seen_in_passing(HookStatus::Enabled, Vec::new(), two);
+        assert_eq!((well.healthy_at, well.lost_since()), (two, None));
+        let ill = well.seen_in_passing(HookStatus::OnProbation, Vec::new(), three);
+        assert_eq!(ill.lost_since(), Some(two));
+        let mended = ill.seen_in_passing(HookStatus::Enabled, Vec::new(), four);
+        assert!(mended.is_well());
+        assert_eq!(mended.lost_since(), Some(two));
+        let again = mended
+            .clone()
+            .seen_in_passing(HookStatus::Enabled, Vec::new(), four);
+        assert_eq!(again.lost_since(), Some(two));
+        let looked = mended.seen(HookStatus::Enabled, Vec::new(), four);
+        assert_eq!(looked.lost_since(), None);
     }
 
     #[test]
