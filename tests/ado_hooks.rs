@@ -366,7 +366,7 @@ async fn notifications_are_asked_for_since_a_moment_and_up_to_a_number() -> Resu
         subscriptions: &[],
         result: taken,
         since: ever,
-            until: None,
+        until: None,
         most: 100,
         most_of_each: 100,
     };

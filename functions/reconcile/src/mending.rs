@@ -2,11 +2,15 @@
 //! holds, since what a hook is given is the password that counts now.
 
 use ado::AdoClient;
-use domain::{PasswordDigest, ServiceHook, WebhookPassword, stack::Reference};
-use hooks::{HooksError, How, Wanted};
+use domain::{ServiceHook, stack::Reference};
+use hooks::{HooksError, How, Wanted, tag};
+use jiff::SignedDuration;
 use store::{Lease, Leased};
 
 use crate::pass::{Care, Halt, is_stopped};
+
+/// For how long the password before a rotation still counts where that was cut off: as long as where nothing is asked for.
+const GRACE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Whether a hook is to be mended: it does not send, or was given another password than the one that counts.
 fn needs_it(hook: &ServiceHook, tag: &str) -> bool {
@@ -71,12 +75,16 @@ impl Care<'_> {
                 password: &password,
             };
             match hooks::make(client, &app.store, &wanted, How::Mending, self.now).await {
-                Ok(made) => self.progress.last.mended += made.changed(),
+                Ok(made) => {
+                    self.progress.last.mended += made.created + made.mended + made.taken_over;
+                }
                 Err(HooksError::Store(error)) => return Err(error.into()),
-                Err(HooksError::Ado(error)) if error.is_passing() || error.is_about_the_token() => {
+                Err(HooksError::AzureDevOps(error))
+                    if error.is_passing() || error.is_about_the_token() =>
+                {
                     return Err(error.into());
                 }
-                Err(HooksError::Ado(error)) => {
+                Err(error) => {
                     let why = error.to_string();
                     self.cannot_mend(hooks, project, &tag, &why).await?;
                 }
@@ -84,7 +92,8 @@ impl Care<'_> {
         }
         *hooks = app.store.hooks_of(name).await?;
         self.count(hooks);
-        hooks::finish_rotation(&app.store, leased, nonce, &password, hooks, self.now).await?;
+        let store = &app.store;
+        hooks::finish_rotation(store, &password, leased, nonce, hooks, GRACE, self.now).await?;
         Ok(())
     }
 
@@ -105,8 +114,4 @@ impl Care<'_> {
         }
         Ok(())
     }
-}
-
-fn tag(password: &WebhookPassword) -> String {
-    PasswordDigest::of(password.expose().as_bytes()).tag()
 }
