@@ -281,7 +281,10 @@ async fn hooks(portal: &Portal, good: &AdoClient, receiver: &str) -> Result<()> 
         .push(json!({ "branch": "main", "files": { "prod/told.tf": "# new" } }))
         .await?;
     portal.settle().await?;
-    for result in [NotificationResult::Succeeded, NotificationResult::Failed] {
+    for (result, count) in [
+        (NotificationResult::Succeeded, 1),
+        (NotificationResult::Failed, 0),
+    ] {
         let wanted = NotificationsWanted {
             subscriptions: &[&made.id],
             result,
@@ -290,7 +293,9 @@ async fn hooks(portal: &Portal, good: &AdoClient, receiver: &str) -> Result<()> 
             most: 100,
             most_of_each: 50,
         };
-        good.notifications(&wanted).await?;
+        let found = good.notifications(&wanted).await?;
+        let whole = found.iter().filter(|it| it.event.is_some()).count();
+        ensure!(whole == count, "{result:?}: {found:?}");
     }
     good.delete_subscription(&made.id).await?;
     refused(good.delete_subscription(&made.id).await, |it| {

@@ -68,12 +68,7 @@ fn documents<'a>(
 
 /// All that our client asks, and all that the simulator serves.
 async fn recorded() -> Result<Vec<Exchange>> {
-    let config = Config {
-        // 36 hours of probation in a tenth of a second.
-        time_scale: 1_000_000.0,
-        ..Config::default()
-    };
-    let simulator = Simulator::start(config).await?;
+    let simulator = Simulator::start(Config::default()).await?;
     let http = reqwest::Client::builder().no_proxy().build()?;
     let portal = Portal::new(http, simulator.url());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
