@@ -19,7 +19,7 @@ use axum::{
     response::IntoResponse,
 };
 use bus::Bus;
-use domain::{Run, StackName};
+use domain::{Organization, OrganizationName, Run, StackName};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::Body;
 use queues::Queue;
@@ -181,10 +181,32 @@ impl Caring {
         reconcile_on(&self.bed, &self.told, settings).await
     }
 
-    /// `PUT …/service-hooks/{project}`.
-    pub(crate) async fn make_hooks(&self, project: &str) -> Result<Value> {
-        let path = format!("/integrations/{}/service-hooks/{project}", self.linked.name);
-        body_of(self.setup.handle(send("PUT", &path, &json!({}))).await)
+    /// The hooks of a project, as `setup` makes them when a person asks for them.
+    pub(crate) async fn make_hooks(&self, project: &str) -> Result<hooks::Made> {
+        let token =
+            domain::PersonalAccessToken::from_pasted(&self.azure_devops.token("good").into())?;
+        let organization = Organization::new(
+            self.azure_devops.url(),
+            "tidewater".parse::<OrganizationName>()?,
+        );
+        let credential = domain::Credential::PersonalAccessToken(token);
+        let client = Ado::new()?.organization(&organization, &credential)?;
+        let projects = client.projects(100, None).await?.items;
+        let found = projects.iter().find(|it| it.name == project);
+        let found = found.context("no such project")?;
+        let project = domain::stack::Reference {
+            id: found.id.parse()?,
+            name: found.name.clone(),
+        };
+        let secrets = self.bed.secrets().await;
+        let password = secrets.password(&self.linked.name).await?;
+        let wanted = hooks::Wanted {
+            integration: &self.linked.name,
+            project: &project,
+            endpoint: &format!("{}/{}", self.door.url, self.linked.name),
+            password: &password,
+        };
+        Ok(hooks::make(&client, &self.store, &wanted, hooks::How::Asked, now()).await?)
     }
 
     /// `GET …/service-hooks`.
@@ -269,13 +291,20 @@ impl Caring {
             .await
     }
 
-    /// Until nothing is on its way from the hooks: what waits for its next try is leapt to, but for a probation's.
+    /// Ten minutes pass: whatever hooks try again by then they have, and no probation's retry is due yet.
+    pub(crate) async fn ten_minutes_pass(&self) -> Result<()> {
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60, 60, 120, 120, 117] {
+            // What waits for its next try keeps it from being quiet: then that is leapt to.
+            self.azure_devops.settle(Duration::from_millis(250)).await;
+            self.azure_devops.advance(Duration::from_secs(seconds));
+        }
+        self.settle().await
+    }
+
+    /// Until nothing is on its way from the hooks.
     pub(crate) async fn settle(&self) -> Result<()> {
-        let body = json!({});
-        let settled = self
-            .control(Method::POST, "settle?timeoutMs=60000&leap=true", body)
-            .await?;
-        ensure!(settled["settled"] == true, "{settled}");
+        let is_quiet = self.azure_devops.settle(Duration::from_secs(30)).await;
+        ensure!(is_quiet, "hooks are still at it");
         Ok(())
     }
 

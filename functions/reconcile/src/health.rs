@@ -48,8 +48,7 @@ impl Care<'_> {
             };
             let is_well = hook.health.is_well();
             let had_a_probation = probation.is_some_and(|at| at > before.healthy_at - ABOUT);
-            // Whoever mended it in passing has left since when it is not known to have sent.
-            let was_ill = !before.is_well() || before.healthy_at < before.since;
+            let was_ill = before.lost_since().is_some();
             if !is_well || was_ill || had_a_probation {
                 let why = if is_well {
                     "a service hook did not send for a while".to_owned()
