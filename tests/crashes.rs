@@ -9,15 +9,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use domain::StackName;
 use futures::future::try_join_all;
 use lambda_http::{Body, Response};
+use reqwest::Method;
 use serde_json::{Value, json};
 use simulator::Running;
 
 use crate::run_store::one;
+use crate::stacks;
 use crate::support::{
     Bed, Fate, Linked, Tap, azure_devops, delivery, get, json as body_of, new_event, new_name,
-    parts, post, problem, send,
+    parts, portal, post, problem, send,
 };
 
 /// The moment of a death.
@@ -530,5 +533,60 @@ async fn s3_a_lost_answer_at_any_call_is_no_failure_since_the_same_call_meets_it
         lived.with_context(|| format!("the answer of call {call}"))
     });
     try_join_all(lives).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn saving_a_first_stack_that_dies_at_any_call_never_leaves_one_that_misses_nothing()
+-> Result<()> {
+    let (bed, azure_devops) = (Bed::new()?, azure_devops().await?);
+    let at = "organizations/tidewater/projects/Harbor/repositories/platform";
+    let control = portal(&azure_devops)?;
+    let open = json!({ "source": "feature/gangway", "title": "t" });
+    let path = format!("{at}/pullRequests");
+    control.control(Method::POST, &path, open).await?;
+    let setup = bed.setup(&azure_devops).await?;
+    let (store, mut died, mut there) = (bed.store().await, 0, 0);
+    for death in deaths() {
+        // Of its own, so that each is the first stack.
+        let linked = bed.set_up(&setup, &azure_devops).await?;
+        let wanted = stacks::wanted(&new_name("first"), &linked);
+        let name: StackName = wanted["name"].as_str().context("no name")?.parse()?;
+        let answer = dying(&bed, death, async |endpoint| {
+            let app = bed.stacks_at(&azure_devops, &endpoint).await?;
+            stacks::create(&app, &wanted).await
+        })
+        .await?;
+        if let Some(answer) = answer {
+            ensure!(answer?.0 == 201);
+            continue;
+        }
+        died += 1;
+        let push = json!({ "branch": "main", "files": { "a": format!("{death:?}") } });
+        let path = format!("{at}/pushes");
+        let pushed = control.control(Method::POST, &path, push).await?;
+        let pushed = pushed["push"]["pushId"].as_i64().context("no number")?;
+        let app = bed.stacks(&azure_devops).await?;
+        let was_there = store.stack(&name).await?.is_some();
+        let (status, body) = stacks::create(&app, &wanted).await?;
+        ensure!(
+            status == if was_there { 409 } else { 201 },
+            "{death:?}: {body}"
+        );
+        let stack = store.stack(&name).await?.context("no stack")?;
+        let compared = store.compared(&linked.name, &stack.repository.id).await?;
+        let compared = compared.with_context(|| format!("{death:?}: not begun"))?;
+        // A push after the stack is missed unless it is delivered; one before it was there when comparing began.
+        ensure!(
+            (compared < pushed) == was_there,
+            "{death:?}: {compared}, {pushed}"
+        );
+        let open = store
+            .pull_requests_seen(&linked.name, &stack.repository.id)
+            .await?;
+        ensure!(open.len() == 1, "{death:?}: {open:?}");
+        there += usize::from(was_there);
+    }
+    ensure!(died > 10 && there > 0 && there < died, "{died}, {there}");
     Ok(())
 }

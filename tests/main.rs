@@ -29,6 +29,7 @@ mod runs;
 mod samples;
 mod schemas;
 mod secrecy;
+mod seen;
 mod setup;
 mod stacks;
 mod strangers;
