@@ -165,11 +165,19 @@ impl Bed {
         self.unlink_at(&self.stack.description.endpoint_url).await
     }
 
-    /// `unlink` with AWS at `endpoint`.
+    /// `unlink` with AWS at `endpoint`, for integrations that have no service hooks.
     pub(crate) async fn unlink_at(&self, endpoint: &str) -> unlink::App {
+        self.unlink_of(&self.stack.description.azure_dev_ops.url, endpoint)
+            .await
+    }
+
+    /// `unlink` with Azure DevOps and AWS at these addresses.
+    pub(crate) async fn unlink_of(&self, azure_devops: &str, endpoint: &str) -> unlink::App {
         unlink::App::new(
             self.store_at(endpoint).await,
             self.secrets_at(endpoint).await,
+            Ado::with_patience(Duration::from_secs(5)).expect("TLS can be set up"),
+            azure_devops.to_owned(),
             RUN_RETENTION_DAYS,
         )
     }
