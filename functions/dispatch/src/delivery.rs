@@ -4,17 +4,16 @@
 use std::time::{Duration, Instant};
 
 use domain::{
-    Event, Guid, Integration, IntegrationName, Outcome, OutcomeWord, Status,
-    event::{PullRequest, Repository},
+    Integration, IntegrationName, Outcome, OutcomeWord, Status,
+    rules::{self, Subject},
     run::CancelReason,
-    summary::{place, plain},
+    summary::place,
 };
-use envelope::Notification;
 use jiff::Timestamp;
 use queues::Later;
 use store::{BusEvent, Delivery, DeliveryKind, OpenOf, OutcomeRecord, StoreError};
 
-use crate::{App, Hindrance, batch::Door, pull_request, told};
+use crate::{App, Hindrance, batch::Door, told};
 
 /// After how many puttings off what cannot be asked counts as not known: a quarter of an hour, with the waits of [`wait`].
 const LAST_TRY: u32 = 7;
@@ -331,7 +330,12 @@ impl App {
             let event = told::understood(delivery, &notification, &outcome);
             (outcome, event)
         };
-        let subject = match subject(&notification) {
+        let subject = rules::subject(
+            &notification.event_type,
+            &notification.event,
+            notification.is_test,
+        );
+        let subject = match subject {
             Ok(subject) => subject,
             Err(note) => return Ok(tell(Outcome::ignored(note, now))),
         };
@@ -384,90 +388,14 @@ impl App {
         let (client, was_kept) = self.client(&integration, case.door).await.map_err(fresh)?;
         let each = match &subject {
             Subject::Push(push, _) => self.decide_push(&case, &client, push, &stacks).await,
-            Subject::PullRequest(it, number, comment, repository) => {
-                self.decide_pull_request(
-                    &case,
-                    &client,
-                    (it, *number),
-                    *comment,
-                    (repository, &stacks),
-                )
-                .await
+            Subject::PullRequest(about) => {
+                self.decide_pull_request(&case, &client, about, &stacks)
+                    .await
             }
         };
         let each = each.map_err(|hindrance| (hindrance, was_kept))?;
         Ok(tell(Outcome::decided(each, now)))
     }
-}
-
-/// What a delivery is about.
-enum Subject<'a> {
-    Push(&'a domain::event::Push, Guid),
-    PullRequest(
-        &'a PullRequest,
-        i64,
-        Option<&'a domain::event::Comment>,
-        Guid,
-    ),
-}
-
-impl Subject<'_> {
-    fn repository(&self) -> &Guid {
-        match self {
-            Self::Push(_, repository) | Self::PullRequest(_, _, _, repository) => repository,
-        }
-    }
-}
-
-/// What a notification is about; in words why it asks no stack for anything.
-fn subject(notification: &Notification) -> Result<Subject<'_>, String> {
-    if notification.is_test {
-        return Err("it is a sample of the Test button".to_owned());
-    }
-    match &notification.event {
-        Event::Push(push) => Ok(Subject::Push(push, repository(push.repository.as_ref())?)),
-        Event::PullRequest(_, it) => {
-            let number = it
-                .number
-                .ok_or("the event does not tell the pull request's number")?;
-            Ok(Subject::PullRequest(
-                it,
-                number,
-                None,
-                repository(it.repository.as_ref())?,
-            ))
-        }
-        Event::Comment(comment) if !pull_request::asks(comment) => Err(
-            "the comment does not ask for a run: that is `/stackhook run` in its first line"
-                .to_owned(),
-        ),
-        Event::Comment(comment) => {
-            let it = comment.pull_request.as_ref();
-            let it = it.ok_or("the event does not tell the pull request: its subscription needs resource version 2.0")?;
-            let number = it
-                .number
-                .ok_or("the event does not tell the pull request's number")?;
-            let repository = repository(it.repository.as_ref())
-                .map_err(|_absent| "the event does not tell the repository: its subscription needs resource version 2.0")?;
-            Ok(Subject::PullRequest(it, number, Some(comment), repository))
-        }
-        Event::WithoutDetails => Err(
-            "the subscription sends no details: set its “Resource details to send” to All"
-                .to_owned(),
-        ),
-        Event::Other => Err(format!(
-            "Stackhook does not act upon {}",
-            plain(notification.event_type.as_str())
-        )),
-    }
-}
-
-fn repository(told: Option<&Repository>) -> Result<Guid, String> {
-    let id = told.and_then(|repository| repository.id.as_deref());
-    let id =
-        id.ok_or("the event does not tell the repository: set “Resource details to send” to All")?;
-    id.parse()
-        .map_err(|_guid| "the event's repository has an id that is none".to_owned())
 }
 
 /// Why a delivery is none that can be dispatched.

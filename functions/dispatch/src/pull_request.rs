@@ -6,8 +6,9 @@
 use ado::AdoClient;
 use domain::{
     Guid, Run, Stack,
-    event::{Comment, CommentChange, PullRequest},
+    event::{Comment, PullRequest},
     outcome::{ForStack, Verdict},
+    rules::{self, AboutPullRequest},
     run::{CancelReason, Identity, RunKind, RunPullRequest, Trigger},
     summary::plain,
     touch::Touch,
@@ -17,21 +18,10 @@ use store::OpenOf;
 use crate::{
     App, Hindrance,
     asked::Wanted,
-    changed::{self, Place, short},
+    changed::{self, Place},
     delivery::Case,
     push::{is_commit, named},
 };
-
-/// What a comment says that asks for a run.
-const COMMAND: [&str; 2] = ["/stackhook", "run"];
-
-/// Whether a comment asks for a run: its first line that says anything is the command.
-pub(crate) fn asks(comment: &Comment) -> bool {
-    let content = comment.content.as_deref().unwrap_or_default();
-    let first = content.lines().map(str::trim).find(|line| !line.is_empty());
-    comment.change != CommentChange::Deleted
-        && first.is_some_and(|line| line.split_whitespace().eq(COMMAND))
-}
 
 /// A pull request as it is now.
 #[derive(Clone, Debug)]
@@ -48,15 +38,20 @@ struct Now {
 }
 
 impl App {
-    /// Decides on a pull request; `comment` is the one that asks for a run. `stacks` follow its repository.
+    /// Decides on a pull request. `stacks` follow its repository.
     pub(crate) async fn decide_pull_request(
         &self,
         case: &Case<'_>,
         client: &AdoClient,
-        (pull_request, number): (&PullRequest, i64),
-        comment: Option<&Comment>,
-        (repository, stacks): (&Guid, &[Stack]),
+        about: &AboutPullRequest<'_>,
+        stacks: &[Stack],
     ) -> Result<Vec<ForStack>, Hindrance> {
+        let AboutPullRequest {
+            told: pull_request,
+            number,
+            comment,
+            ref repository,
+        } = *about;
         let Some(first) = stacks.first() else {
             return Ok(Vec::new());
         };
@@ -65,47 +60,30 @@ impl App {
             repository: repository.as_str(),
         };
         let now = now(case, client, place, pull_request, number).await?;
-        if now.status != "active" {
-            let state = plain(&now.status);
+        if let Some(why) = rules::is_closed(&now.status) {
             let reason = CancelReason::PullRequestClosed;
             return self
-                .cancel(
-                    case,
-                    repository,
-                    &now,
-                    stacks,
-                    reason,
-                    &format!("the pull request is {state}"),
-                )
+                .cancel(case, repository, &now, stacks, reason, &why)
                 .await;
         }
         let mut each = Vec::new();
-        let (into, elsewhere): (Vec<&Stack>, Vec<&Stack>) = stacks
-            .iter()
-            .partition(|stack| stack.branch.as_str() == now.target_ref);
-        if !elsewhere.is_empty() {
-            let others: Vec<Stack> = elsewhere.into_iter().cloned().collect();
-            let why = format!(
-                "the pull request goes into `{}`, which is not tracked",
-                plain(short(&now.target_ref))
-            );
+        let (mut others, mut why_elsewhere, mut willing) = (Vec::new(), None, Vec::new());
+        for stack in stacks {
+            if let Some(why) = rules::goes_elsewhere(stack, &now.target_ref) {
+                others.push(stack.clone());
+                why_elsewhere = Some(why);
+            } else if let Some(why) = rules::is_not_wanted(stack, now.is_fork, now.is_draft) {
+                each.push(ForStack::nothing(stack, why.to_owned()));
+            } else {
+                willing.push(stack);
+            }
+        }
+        if let Some(why) = why_elsewhere {
             let reason = CancelReason::PullRequestRetargeted;
             each.extend(
                 self.cancel(case, repository, &now, &others, reason, &why)
                     .await?,
             );
-        }
-        let mut willing = Vec::new();
-        for stack in into {
-            let no = if now.is_fork && !stack.allow_forks {
-                "the pull request comes from a fork"
-            } else if now.is_draft && !stack.run_drafts {
-                "draft pull request"
-            } else {
-                willing.push(stack);
-                continue;
-            };
-            each.push(no_run(stack, no.to_owned()));
         }
         if willing.is_empty() {
             return Ok(each);
@@ -121,15 +99,13 @@ impl App {
         let mut wanted = Vec::new();
         for stack in willing {
             match changed.touch(stack) {
-                Touch::No(reason) => each.push(no_run(stack, reason)),
+                Touch::No(reason) => each.push(ForStack::nothing(stack, reason)),
                 Touch::Yes(reason) => {
                     let (identity, trigger) = identity(case, number, &commit, comment);
                     let run = Run {
                         ref_name: now.source_ref.clone(),
                         reason: match trigger {
-                            Trigger::Comment => {
-                                format!("`{}` in a comment; {reason}", COMMAND.join(" "))
-                            }
+                            Trigger::Comment => rules::by_comment(&reason),
                             _ => reason,
                         },
                         pull_request: Some(now.of_run()),
@@ -159,7 +135,9 @@ impl App {
             // The event that closed it may have been dispatched before these runs were there to be cancelled.
             let after = self::now(case, client, place, pull_request, number).await?;
             let because = match after {
-                after if after.status != "active" => Some(CancelReason::PullRequestClosed),
+                after if rules::is_closed(&after.status).is_some() => {
+                    Some(CancelReason::PullRequestClosed)
+                }
                 after if after.target_ref != now.target_ref => {
                     Some(CancelReason::PullRequestRetargeted)
                 }
@@ -208,7 +186,7 @@ impl App {
         }
         for stack in stacks {
             if !each.iter().any(|one| one.stack == stack.name) {
-                each.push(no_run(stack, why.to_owned()));
+                each.push(ForStack::nothing(stack, why.to_owned()));
             }
         }
         Ok(each)
@@ -348,51 +326,5 @@ impl Now {
             is_fork: self.is_fork,
             supports_iterations: self.supports_iterations,
         }
-    }
-}
-
-fn no_run(stack: &Stack, reason: String) -> ForStack {
-    ForStack {
-        stack: stack.name.clone(),
-        verdict: Verdict::None,
-        reason,
-        run: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_command_itself_asks_for_a_run() {
-        let comment = |content: &str, change| Comment {
-            content: Some(content.to_owned()),
-            change,
-            ..Comment::default()
-        };
-        for content in [
-            "/stackhook run",
-            "  /stackhook   run \r\nplease",
-            "\n\n/stackhook run",
-        ] {
-            assert!(asks(&comment(content, CommentChange::Made)), "{content:?}");
-        }
-        for content in [
-            "",
-            "/stackhook",
-            "/stackhook run prod",
-            "please /stackhook run",
-            "> /stackhook run",
-            "/Stackhook Run",
-            "x\n/stackhook run",
-        ] {
-            assert!(!asks(&comment(content, CommentChange::Made)), "{content:?}");
-        }
-        assert!(
-            asks(&comment("/stackhook run", CommentChange::Edited)),
-            "its id makes it run once"
-        );
-        assert!(!asks(&comment("/stackhook run", CommentChange::Deleted)));
     }
 }

@@ -8,6 +8,7 @@
 //! | [`integration`] | an [`Integration`] and its [`Status`] |
 //! | [`stack`] | a [`Stack`], which follows a repository: project root, globs, branch |
 //! | [`touch`] | whether what changed concerns a stack, and why |
+//! | [`rules`] | what an event asks of which stack, and why not |
 //! | [`run`] | a [`Run`], what makes two runs the same, and the states it goes through |
 //! | [`outcome`] | what became of a delivery: a decision for each stack |
 //! | [`labels`] | words to find things by |
@@ -24,6 +25,7 @@ pub mod labels;
 pub mod organization;
 pub mod outcome;
 pub mod password;
+pub mod rules;
 pub mod run;
 pub mod stack;
 pub mod summary;
