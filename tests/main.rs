@@ -20,6 +20,7 @@ mod dispatch_faults;
 mod faults;
 mod journey;
 mod outcomes;
+mod redelivery;
 mod report;
 mod rotation;
 mod run_store;

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, Response};
 use serde::Deserialize;
 use serde_json::json;
-use store::{Delivery, DeliveryId, Store, Tables};
+use store::{AskedAgain, Delivery, DeliveryId, Store, Tables};
 
 /// The function with what it keeps between invocations.
 #[derive(Debug)]
@@ -77,20 +77,29 @@ impl App {
         Ok((StatusCode::OK, view::whole(&delivery, outcome.as_ref())))
     }
 
-    /// `POST /deliveries/{id}/redelivery`: lets it be dispatched again. That makes no run a second time; it makes those that
-    /// were missed.
+    /// `POST /deliveries/{id}/redelivery`: lets it be dispatched again. That makes the runs that were missed, and new ones only
+    /// where `rerun` says so.
     async fn redeliver(&self, request: &Request, id: &str, now: Timestamp) -> Answer {
-        let _no_fields: Nothing = edge::http::optional_body(request)?;
+        let body: RedeliveryRequest = edge::http::optional_body(request)?;
+        let request = request_id(body.request_id)?;
         let delivery = self.delivery(id).await?;
         if let Some(why) = view::no_event(delivery.head.kind) {
             return Err(Problem::new(ProblemKind::NotAnEvent, why));
         }
+        let asked = AskedAgain {
+            rerun: body.rerun,
+            request: &request,
+        };
         let asked = self
             .store
-            .redeliver(&delivery, self.retention, now)
+            .redeliver(&delivery.head, asked, self.retention, now)
             .await
             .map_err(Problem::ours)?;
-        let body = json!({ "id": delivery.head.id.to_string(), "redelivery": asked });
+        let body = json!({
+            "id": delivery.head.id.to_string(),
+            "redelivery": asked.number,
+            "rerun": asked.rerun,
+        });
         Ok((StatusCode::ACCEPTED, body))
     }
 
@@ -106,7 +115,18 @@ impl App {
     }
 }
 
-/// A body without any field.
+/// The body of the request for one redelivery.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+struct RedeliveryRequest {
+    rerun: bool,
+    request_id: Option<String>,
+}
+
+/// What tells a wish from all others: what the caller calls it by, so that the same again is the same wish.
+fn request_id(given: Option<String>) -> Result<String, Problem> {
+    match given {
+        Some(id) => edge::http::own_id(id, "the same redelivery"),
+        None => Ok(uuid::Uuid::new_v4().to_string()),
+    }
+}

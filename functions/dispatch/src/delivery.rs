@@ -11,7 +11,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use queues::Later;
-use store::{BusEvent, Delivery, DeliveryKind, OpenOf, OutcomeRecord, StoreError};
+use store::{BusEvent, Delivery, DeliveryId, DeliveryKind, OpenOf, OutcomeRecord, StoreError};
 
 use crate::{App, Hindrance, batch::Door, told};
 
@@ -31,6 +31,18 @@ pub(crate) struct Turn {
     pub(crate) tries: u32,
     /// Whether somebody asked for it anew.
     pub(crate) again: bool,
+    /// The redelivery that asks for new runs, also of what has had its runs.
+    pub(crate) rerun: Option<u32>,
+}
+
+impl Turn {
+    /// The message by which a delivery comes again in this way.
+    pub(crate) fn later(&self, id: &DeliveryId) -> Later {
+        match self.rerun {
+            Some(number) => Later::rerun(id, self.tries, number),
+            None => Later::delivery(id, self.tries, self.again),
+        }
+    }
 }
 
 /// A delivery that is being decided.
@@ -41,11 +53,21 @@ pub(crate) struct Case<'a> {
     pub(crate) now: Timestamp,
     pub(crate) is_last_try: bool,
     pub(crate) door: Door,
+    /// The redelivery that asks for new runs.
+    pub(crate) rerun: Option<u32>,
 }
 
 impl Case<'_> {
     pub(crate) fn id(&self) -> String {
         self.delivery.head.id.to_string()
+    }
+
+    /// Why there is a run: what touches its stack, and that it was asked for again where it was.
+    pub(crate) fn reason(&self, touched: String) -> String {
+        match self.rerun {
+            Some(number) => format!("asked for again (redelivery {number}): {touched}"),
+            None => touched,
+        }
     }
 }
 
@@ -120,10 +142,7 @@ impl App {
             decided => decided,
         };
         match decided {
-            Ok((outcome, event)) => {
-                self.write(delivery, turn, OutcomeRecord { outcome, event })
-                    .await
-            }
+            Ok((outcome, event)) => self.write(delivery, turn, outcome, event).await,
             // A token that is good meets one, too, while Azure DevOps, or a proxy before it, has a bad moment.
             Err((Hindrance::SignIn(why), _)) if turn.tries < MOST_SIGN_INS => {
                 self.asked_later(delivery, turn, &why, None).await
@@ -171,15 +190,7 @@ impl App {
         now: Timestamp,
     ) -> Result<Done, String> {
         let outcome = Outcome::parked(why, now);
-        self.write(
-            delivery,
-            turn,
-            OutcomeRecord {
-                outcome,
-                event: None,
-            },
-        )
-        .await
+        self.write(delivery, turn, outcome, None).await
     }
 
     /// Parks a delivery whose dispatching ended more than once without a word.
@@ -217,9 +228,7 @@ impl App {
         );
         let event = Some(told::connection_failing(delivery, why, now));
         let outcome = Outcome::parked(note, now);
-        let done = self
-            .write(delivery, turn, OutcomeRecord { outcome, event })
-            .await?;
+        let done = self.write(delivery, turn, outcome, event).await?;
         if let Some(name) = name_of(delivery)
             && self.has_a_new_token(&name).await.map_err(words)?
         {
@@ -234,8 +243,14 @@ impl App {
         &self,
         delivery: &Delivery,
         turn: Turn,
-        record: OutcomeRecord,
+        outcome: Outcome,
+        event: Option<BusEvent>,
     ) -> Result<Done, String> {
+        let record = OutcomeRecord {
+            // It is still the same one when it goes on.
+            rerun: turn.rerun.filter(|_| outcome.word == OutcomeWord::Parked),
+            ..OutcomeRecord::new(outcome, event)
+        };
         let (word, runs) = (record.outcome.word, record.outcome.runs().count());
         let head = &delivery.head;
         let write = async |record: &OutcomeRecord| {
@@ -251,13 +266,9 @@ impl App {
                 let outcome = Outcome {
                     note: Some(note),
                     decisions: Vec::new(),
-                    ..record.outcome
+                    ..record.outcome.clone()
                 };
-                write(&OutcomeRecord {
-                    outcome,
-                    event: record.event,
-                })
-                .await
+                write(&OutcomeRecord { outcome, ..record }).await
             }
             written => written,
         };
@@ -271,7 +282,7 @@ impl App {
         turn: Turn,
         wait: Duration,
     ) -> Result<Done, String> {
-        let later = Later::delivery(&delivery.head.id, turn.tries, turn.again);
+        let later = turn.later(&delivery.head.id);
         let sent = self.queue.put_off(&later, wait).await;
         sent.map(|()| Done::PutOff)
             .map_err(|error| error.to_string())
@@ -384,6 +395,7 @@ impl App {
             now,
             is_last_try: turn.tries >= LAST_TRY,
             door: turn.door,
+            rerun: turn.rerun,
         };
         let (client, was_kept) = self.client(&integration, case.door).await.map_err(fresh)?;
         let each = match &subject {

@@ -104,10 +104,10 @@ impl App {
                     let (identity, trigger) = identity(case, number, &commit, comment);
                     let run = Run {
                         ref_name: now.source_ref.clone(),
-                        reason: match trigger {
+                        reason: case.reason(match trigger {
                             Trigger::Comment => rules::by_comment(&reason),
                             _ => reason,
-                        },
+                        }),
                         pull_request: Some(now.of_run()),
                         delivery: Some(case.id()),
                         changed_paths: named(&changed),
@@ -124,7 +124,8 @@ impl App {
                         stack,
                         run,
                         in_order_of: None,
-                        proposes: comment.is_none().then_some(number),
+                        proposes: (comment.is_none() && case.rerun.is_none()).then_some(number),
+                        is_rerun: case.rerun.is_some(),
                     });
                 }
             }
@@ -274,6 +275,7 @@ enum Owned {
     PullRequest(i64, String),
     Comment(i64, i64, i64),
     Request(String),
+    Rerun(String, u32),
 }
 
 impl Owned {
@@ -290,30 +292,35 @@ impl Owned {
                 comment: *comment,
             },
             Self::Request(id) => Identity::Request(id),
+            Self::Rerun(delivery, redelivery) => Identity::Rerun {
+                delivery,
+                redelivery: *redelivery,
+                ref_name: None,
+            },
         }
     }
 }
 
-/// What makes the run the same as another. A comment whose numbers are not told goes by its delivery.
+/// What makes the run the same as another. A comment whose numbers are not told goes by its delivery. What is asked for again
+/// goes by that alone: the pull request may have another commit when it is tried once more.
 fn identity(
     case: &Case<'_>,
     number: i64,
     commit: &str,
     comment: Option<&Comment>,
 ) -> (Owned, Trigger) {
-    match comment {
-        None => (
-            Owned::PullRequest(number, commit.to_owned()),
-            Trigger::PullRequest,
-        ),
-        Some(comment) => {
-            let owned = match (comment.thread, comment.id) {
-                (Some(thread), Some(id)) => Owned::Comment(number, thread, id),
-                _ => Owned::Request(case.id()),
-            };
-            (owned, Trigger::Comment)
-        }
-    }
+    let trigger = match comment {
+        None => Trigger::PullRequest,
+        Some(_) => Trigger::Comment,
+    };
+    let comment = comment.map(|comment| (comment.thread, comment.id));
+    let owned = match (case.rerun, comment) {
+        (Some(redelivery), _) => Owned::Rerun(case.id(), redelivery),
+        (None, None) => Owned::PullRequest(number, commit.to_owned()),
+        (None, Some((Some(thread), Some(id)))) => Owned::Comment(number, thread, id),
+        (None, Some(_)) => Owned::Request(case.id()),
+    };
+    (owned, trigger)
 }
 
 impl Now {

@@ -57,6 +57,7 @@ impl App {
                         run: run(case, push, update, stack, commit, changed, reason),
                         in_order_of: push.push_id.map(|_| update.name.clone()),
                         proposes: None,
+                        is_rerun: case.rerun.is_some(),
                     }),
                     Touch::No(reason) => each.push(ForStack::nothing(stack, reason)),
                 }
@@ -149,12 +150,18 @@ fn run(
     changed: &Changed,
     reason: String,
 ) -> Run {
-    let identity = match push.push_id {
-        Some(push_id) => Identity::Push {
+    let delivery = case.id();
+    let identity = match (case.rerun, push.push_id) {
+        (Some(redelivery), _) => Identity::Rerun {
+            delivery: &delivery,
+            redelivery,
+            ref_name: Some(&update.name),
+        },
+        (None, Some(push_id)) => Identity::Push {
             ref_name: &update.name,
             push_id,
         },
-        None => Identity::UnnumberedPush {
+        (None, None) => Identity::UnnumberedPush {
             ref_name: &update.name,
             old: update.old_object_id.as_deref().unwrap_or_default(),
             new: commit,
@@ -162,9 +169,10 @@ fn run(
     };
     Run {
         ref_name: Some(update.name.clone()),
-        reason,
-        delivery: Some(case.id()),
+        reason: case.reason(reason),
+        push_id: push.push_id,
         changed_paths: named(changed),
+        delivery: Some(delivery.clone()),
         ..Run::new(
             stack,
             identity,

@@ -15,6 +15,8 @@ use crate::{Problem, ProblemKind};
 
 /// The largest body that an operator's request may have: far more than any of them needs.
 const LARGEST_REQUEST: usize = 64 * 1_024;
+/// The most characters of the id that a caller gives a request.
+const LONGEST_ID: usize = 64;
 /// How many rows a page has where nothing is asked for, and at most.
 const PAGE: (u16, u16) = (50, 100);
 
@@ -154,6 +156,22 @@ where
     D: Deserializer<'de>,
 {
     Option::deserialize(from).map(Some)
+}
+
+/// `requestId`: what a caller calls a wish by, so that the same again is done once, and gives `what` it has given.
+///
+/// # Errors
+///
+/// A refusal of the field for what is none.
+pub fn own_id(id: String, what: &str) -> Result<String, Problem> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(is_plain) {
+        return Ok(id);
+    }
+    let is = format!(
+        "1 to {LONGEST_ID} letters, digits, dots, underscores and hyphens, of your choice: the same one again gives {what}"
+    );
+    Err(Problem::field("requestId", &is))
 }
 
 /// A page token: where the next page of this very list begins.

@@ -60,7 +60,9 @@ pub use events::{
 pub use integrations::{DirectoryPage, WebhookRecord};
 pub use keys::DeliveryId;
 pub use lifecycle::{Activated, Begun, Claim, Claimed, Finished};
-pub use outcomes::{BusEvent, EventsImage, OutcomeRecord, Parked, events_image};
+pub use outcomes::{
+    AskedAgain, BusEvent, EventsImage, OutcomeRecord, Parked, Redelivery, events_image,
+};
 pub use runs::{
     Added, Advanced, NewRun, OpenOf, Report, RunCursor, RunFilter, RunPage, run_of_image,
 };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::{
-    Delivery, Store, StoreError, body,
+    DeliveryHead, Store, StoreError, body,
     events::{from_item, to_item},
     integrations::text,
     keys::{self, ATTENTION, DeliveryId, PARTITION, SORT},
@@ -19,8 +19,10 @@ use crate::{
 const PARKED: &str = "parked";
 /// What an outcome may grow to when it is unpacked: a decision for each of thousands of stacks.
 const LARGEST: usize = 4 * 1_024 * 1_024;
-/// How many redeliveries of one delivery are tried to be numbered.
+/// The most redeliveries of one delivery.
 const MOST_REDELIVERIES: u32 = 1_000;
+/// How often a number is looked for that nobody else has taken meanwhile.
+const MOST_TRIES: u32 = 50;
 
 const IS_UNDECIDED: &str = "attribute_not_exists(pk) OR outcome = :parked";
 const IS_NEW: &str = "attribute_not_exists(pk)";
@@ -33,6 +35,39 @@ pub struct OutcomeRecord {
     /// What was understood of it, as the bus is told it; `None` for what has no event of its own there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<BusEvent>,
+    /// Of what is parked: the redelivery that asked for new runs, which it goes on as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<u32>,
+}
+
+impl OutcomeRecord {
+    /// What became of a delivery, and what the bus is told of it.
+    #[must_use]
+    pub fn new(outcome: Outcome, event: Option<BusEvent>) -> Self {
+        Self {
+            outcome,
+            event,
+            rerun: None,
+        }
+    }
+}
+
+/// A redelivery, as it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedAgain<'a> {
+    /// Whether it is to make new runs, also of what has had its runs.
+    pub rerun: bool,
+    /// What tells this wish from every other one for the same delivery: the same again is the same redelivery.
+    pub request: &'a str,
+}
+
+/// A redelivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redelivery {
+    /// Its number: redeliveries of one delivery are counted from 1.
+    pub number: u32,
+    /// Whether it makes new runs.
+    pub rerun: bool,
 }
 
 /// An event for the bus.
@@ -74,8 +109,21 @@ struct RedeliveryItem {
     sk: String,
     /// Its number: the stream's filter knows a redelivery by it.
     redelivery: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    rerun: bool,
+    #[serde(default)]
+    request: String,
     asked_at: i64,
     expires: i64,
+}
+
+impl RedeliveryItem {
+    fn is(&self) -> Redelivery {
+        Redelivery {
+            number: self.redelivery,
+            rerun: self.rerun,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,7 +139,7 @@ pub enum EventsImage {
     /// A delivery's own item.
     Delivery(DeliveryId),
     /// A redelivery of this one.
-    Redelivery(DeliveryId),
+    Redelivery(DeliveryId, Redelivery),
     /// What became of this one.
     Outcome(DeliveryId, Box<OutcomeRecord>),
     /// A part of a large body.
@@ -102,7 +150,7 @@ pub enum EventsImage {
 ///
 /// # Errors
 ///
-/// [`StoreError::Unreadable`] for an outcome that this version cannot read.
+/// [`StoreError::Unreadable`] for an outcome or a redelivery that this version cannot read.
 pub fn events_image(image: &serde_dynamo::Item) -> Result<EventsImage, StoreError> {
     let item: HashMap<String, AttributeValue> = image.clone().into();
     let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
@@ -117,8 +165,11 @@ pub fn events_image(image: &serde_dynamo::Item) -> Result<EventsImage, StoreErro
         return Ok(EventsImage::Outcome(id, Box::new(record)));
     }
     if item.contains_key("redelivery") {
-        let id = DeliveryId::beside_which(&pk, &sk);
-        return Ok(id.map_or(EventsImage::Other, EventsImage::Redelivery));
+        let Some(id) = DeliveryId::beside_which(&pk, &sk) else {
+            return Ok(EventsImage::Other);
+        };
+        let redelivery = from_item::<RedeliveryItem>(item)?.is();
+        return Ok(EventsImage::Redelivery(id, redelivery));
     }
     if item.contains_key("kind") {
         return Ok(EventsImage::Delivery(DeliveryId::stored(pk, sk)));
@@ -258,34 +309,48 @@ impl Store {
         Ok(parked)
     }
 
-    /// Asks for a delivery to be dispatched again, by an item beside it, which the stream tells of. Gives its number.
+    /// Asks for a delivery to be dispatched again, by an item beside it, which the stream tells of. The same request again
+    /// gives the redelivery that it has made; requests at the same time have numbers of their own.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where that may or may not be written; once more is a redelivery more, which makes no second run.
+    /// [`StoreError`] where that may or may not be written: the same call again is safe.
     pub async fn redeliver(
         &self,
-        delivery: &Delivery,
+        delivery: &DeliveryHead,
+        asked: AskedAgain<'_>,
         retention: SignedDuration,
         now: Timestamp,
-    ) -> Result<u32, StoreError> {
-        let id = &delivery.head.id;
-        for number in self.redeliveries(id).await? + 1..MOST_REDELIVERIES {
-            let item = to_item(&RedeliveryItem {
+    ) -> Result<Redelivery, StoreError> {
+        let id = &delivery.id;
+        for _try in 0..MOST_TRIES {
+            let before = self.redeliveries(id).await?;
+            if let Some(same) = before.iter().find(|it| it.request == asked.request) {
+                return Ok(same.is());
+            }
+            let last = before.iter().map(|it| it.redelivery).max();
+            let number = last.unwrap_or_default() + 1;
+            if number > MOST_REDELIVERIES {
+                break;
+            }
+            let item = RedeliveryItem {
                 pk: id.partition().to_owned(),
                 sk: id.redelivery_sort(number),
                 redelivery: number,
+                rerun: asked.rerun,
+                request: asked.request.to_owned(),
                 asked_at: now.as_microsecond(),
-                expires: delivery.head.received.as_second() + retention.as_secs(),
-            })?;
+                expires: delivery.received.as_second() + retention.as_secs(),
+            };
             let put = self
                 .client
                 .put_item()
                 .table_name(&self.tables.events)
-                .set_item(Some(item))
+                .set_item(Some(to_item(&item)?))
                 .condition_expression(IS_NEW);
             match put.send().await {
-                Ok(_) => return Ok(number),
+                Ok(_) => return Ok(item.is()),
+                // By somebody else, or by this very call, whose first answer was lost: the next look tells.
                 Err(error)
                     if error
                         .as_service_error()
@@ -298,20 +363,24 @@ impl Store {
         ))
     }
 
-    /// How many redeliveries of a delivery there are.
-    async fn redeliveries(&self, id: &DeliveryId) -> Result<u32, StoreError> {
-        let answer = self
+    /// The redeliveries of a delivery.
+    async fn redeliveries(&self, id: &DeliveryId) -> Result<Vec<RedeliveryItem>, StoreError> {
+        let mut items = self
             .client
             .query()
             .table_name(&self.tables.events)
             .key_condition_expression("pk = :partition AND begins_with(sk, :redeliveries)")
             .expression_attribute_values(":partition", text(id.partition()))
             .expression_attribute_values(":redeliveries", text(&id.redeliveries()))
-            .select(aws_sdk_dynamodb::types::Select::Count)
             .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| StoreError::from_sdk("count redeliveries", error))?;
-        Ok(u32::try_from(answer.count).unwrap_or_default())
+            .into_paginator()
+            .items()
+            .send();
+        let mut all = Vec::new();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| StoreError::from_sdk("count redeliveries", error))?;
+            all.push(from_item(item)?);
+        }
+        Ok(all)
     }
 }
