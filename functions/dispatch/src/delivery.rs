@@ -11,7 +11,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use queues::Later;
-use store::{BusEvent, Delivery, DeliveryId, DeliveryKind, OpenOf, OutcomeRecord, StoreError};
+use store::{Delivery, DeliveryId, DeliveryKind, OpenOf, OutcomeRecord, StoreError};
 
 use crate::{App, Hindrance, batch::Door, told};
 
@@ -142,7 +142,7 @@ impl App {
             decided => decided,
         };
         match decided {
-            Ok((outcome, event)) => self.write(delivery, turn, outcome, event).await,
+            Ok(record) => self.write(delivery, turn, record).await,
             // A token that is good meets one, too, while Azure DevOps, or a proxy before it, has a bad moment.
             Err((Hindrance::SignIn(why), _)) if turn.tries < MOST_SIGN_INS => {
                 self.asked_later(delivery, turn, &why, None).await
@@ -190,7 +190,8 @@ impl App {
         now: Timestamp,
     ) -> Result<Done, String> {
         let outcome = Outcome::parked(why, now);
-        self.write(delivery, turn, outcome, None).await
+        self.write(delivery, turn, OutcomeRecord::new(outcome, None))
+            .await
     }
 
     /// Parks a delivery whose dispatching ended more than once without a word.
@@ -228,7 +229,9 @@ impl App {
         );
         let event = Some(told::connection_failing(delivery, why, now));
         let outcome = Outcome::parked(note, now);
-        let done = self.write(delivery, turn, outcome, event).await?;
+        let done = self
+            .write(delivery, turn, OutcomeRecord::new(outcome, event))
+            .await?;
         if let Some(name) = name_of(delivery)
             && self.has_a_new_token(&name).await.map_err(words)?
         {
@@ -243,13 +246,14 @@ impl App {
         &self,
         delivery: &Delivery,
         turn: Turn,
-        outcome: Outcome,
-        event: Option<BusEvent>,
+        record: OutcomeRecord,
     ) -> Result<Done, String> {
         let record = OutcomeRecord {
             // It is still the same one when it goes on.
-            rerun: turn.rerun.filter(|_| outcome.word == OutcomeWord::Parked),
-            ..OutcomeRecord::new(outcome, event)
+            rerun: turn
+                .rerun
+                .filter(|_| record.outcome.word == OutcomeWord::Parked),
+            ..record
         };
         let (word, runs) = (record.outcome.word, record.outcome.runs().count());
         let head = &delivery.head;
@@ -259,7 +263,18 @@ impl App {
                 .record_outcome(&head.id, head.received, record, retention, again)
                 .await
         };
-        let written = match write(&record).await {
+        let too_large = |written: &Result<bool, StoreError>| {
+            matches!(
+                written,
+                Err(StoreError::Refused { .. } | StoreError::Unreadable(_))
+            )
+        };
+        let mut record = record;
+        let mut written = write(&record).await;
+        if too_large(&written) && record.compared.take().is_some() {
+            written = write(&record).await;
+        }
+        let written = match written {
             // Thousands of runs by one delivery: that they are there counts, and they name the delivery themselves.
             Err(StoreError::Refused { .. } | StoreError::Unreadable(_)) => {
                 let note = format!("{runs} runs: the decisions are too many to be kept");
@@ -327,7 +342,7 @@ impl App {
         delivery: &Delivery,
         turn: Turn,
         now: Timestamp,
-    ) -> Result<(Outcome, Option<BusEvent>), (Hindrance, bool)> {
+    ) -> Result<OutcomeRecord, (Hindrance, bool)> {
         let fresh = |hindrance: Hindrance| (hindrance, false);
         if let Some(why) = unfit(delivery) {
             return Err(fresh(why));
@@ -339,7 +354,7 @@ impl App {
         })?;
         let tell = |outcome: Outcome| {
             let event = told::understood(delivery, &notification, &outcome);
-            (outcome, event)
+            OutcomeRecord::new(outcome, event)
         };
         let subject = rules::subject(
             &notification.event_type,
@@ -405,8 +420,11 @@ impl App {
                     .await
             }
         };
-        let each = each.map_err(|hindrance| (hindrance, was_kept))?;
-        Ok(tell(Outcome::decided(each, now)))
+        let (each, compared) = each.map_err(|hindrance| (hindrance, was_kept))?;
+        Ok(OutcomeRecord {
+            compared: Some(compared),
+            ..tell(Outcome::decided(each, now))
+        })
     }
 }
 

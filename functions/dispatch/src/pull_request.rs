@@ -5,7 +5,8 @@
 
 use ado::AdoClient;
 use domain::{
-    Guid, Run, Stack,
+    Changed, Compared, Guid, Run, Stack,
+    compared::{ComparedPullRequest, Room},
     event::{Comment, PullRequest},
     outcome::{ForStack, Verdict},
     rules::{self, AboutPullRequest},
@@ -45,7 +46,7 @@ impl App {
         client: &AdoClient,
         about: &AboutPullRequest<'_>,
         stacks: &[Stack],
-    ) -> Result<Vec<ForStack>, Hindrance> {
+    ) -> Result<(Vec<ForStack>, Compared), Hindrance> {
         let AboutPullRequest {
             told: pull_request,
             number,
@@ -53,7 +54,7 @@ impl App {
             ref repository,
         } = *about;
         let Some(first) = stacks.first() else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Compared::default()));
         };
         let place = Place {
             project: first.project.id.as_str(),
@@ -62,9 +63,10 @@ impl App {
         let now = now(case, client, place, pull_request, number).await?;
         if let Some(why) = rules::is_closed(&now.status) {
             let reason = CancelReason::PullRequestClosed;
-            return self
+            let each = self
                 .cancel(case, repository, &now, stacks, reason, &why)
-                .await;
+                .await?;
+            return Ok((each, now.compared(None)));
         }
         let mut each = Vec::new();
         let (mut others, mut why_elsewhere, mut willing) = (Vec::new(), None, Vec::new());
@@ -86,7 +88,7 @@ impl App {
             );
         }
         if willing.is_empty() {
-            return Ok(each);
+            return Ok((each, now.compared(None)));
         }
         let Some(commit) = commit(case, client, place, &now).await? else {
             return Err(Hindrance::ForGood(
@@ -151,7 +153,7 @@ impl App {
                 .await?;
         }
         each.extend(asked);
-        Ok(each)
+        Ok((each, now.compared(Some(&changed))))
     }
 
     /// Cancels the open runs of a pull request that these stacks have; the others of them it concerns for `why`.
@@ -324,6 +326,20 @@ fn identity(
 }
 
 impl Now {
+    /// It as it is kept, with what it would change.
+    fn compared(&self, changed: Option<&Changed>) -> Compared {
+        Compared {
+            refs: Vec::new(),
+            pull_request: Some(ComparedPullRequest {
+                status: self.status.clone(),
+                target_ref: self.target_ref.clone(),
+                is_draft: self.is_draft,
+                is_fork: self.is_fork,
+                changed: changed.map(|changed| Room::default().keep(changed)),
+            }),
+        }
+    }
+
     fn of_run(&self) -> RunPullRequest {
         RunPullRequest {
             number: self.number,

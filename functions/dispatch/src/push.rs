@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use ado::AdoClient;
 use domain::{
-    Changed, Stack, StackName,
+    Changed, Compared, Stack, StackName,
+    compared::Room,
     event::{Push, RefUpdate},
     outcome::ForStack,
     rules,
@@ -31,21 +32,24 @@ impl App {
         client: &AdoClient,
         push: &Push,
         stacks: &[Stack],
-    ) -> Result<Vec<ForStack>, Hindrance> {
+    ) -> Result<(Vec<ForStack>, Compared), Hindrance> {
         let (followed, aside) = rules::followed(push, stacks);
-        let compared: Vec<Compared<'_>> = stream::iter(followed)
+        let refs: Vec<RefCompared<'_>> = stream::iter(followed)
             .map(|(update, followers)| compare(case, client, push, update, followers))
             .buffered(AT_A_TIME)
             .try_collect()
             .await?;
         let mut each: Vec<ForStack> = Vec::new();
         let mut wanted: Vec<Wanted<'_>> = Vec::new();
-        for Compared {
+        let (mut compared, mut room) = (Compared::default(), Room::default());
+        for RefCompared {
             update,
             followers,
             found,
-        } in compared
+        } in refs
         {
+            let changed = found.as_ref().map(|(_, changed)| changed);
+            compared.refs.extend(room.keep_ref(&update.name, changed));
             for stack in followers {
                 let Some((commit, changed)) = &found else {
                     each.push(ForStack::nothing(stack, rules::is_gone(update)));
@@ -74,12 +78,12 @@ impl App {
                 each.push(ForStack::nothing(stack, reason));
             }
         }
-        Ok(each)
+        Ok((each, compared))
     }
 }
 
 /// A ref that is followed, with what was found of it: the commit it is at and what changed; `None` where it is gone.
-struct Compared<'a> {
+struct RefCompared<'a> {
     update: &'a RefUpdate,
     followers: Vec<&'a Stack>,
     found: Option<(String, Changed)>,
@@ -91,7 +95,7 @@ async fn compare<'a>(
     push: &Push,
     update: &'a RefUpdate,
     followers: Vec<&'a Stack>,
-) -> Result<Compared<'a>, Hindrance> {
+) -> Result<RefCompared<'a>, Hindrance> {
     let mut found = None;
     if let Some(first) = followers.first() {
         let place = Place {
@@ -105,7 +109,7 @@ async fn compare<'a>(
             found = Some((commit, changed));
         }
     }
-    Ok(Compared {
+    Ok(RefCompared {
         update,
         followers,
         found,

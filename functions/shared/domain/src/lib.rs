@@ -9,6 +9,8 @@
 //! | [`stack`] | a [`Stack`], which follows a repository: project root, globs, branch |
 //! | [`touch`] | whether what changed concerns a stack, and why |
 //! | [`rules`] | what an event asks of which stack, and why not |
+//! | [`compared`] | what is kept of what a delivery changed |
+//! | [`foresight`] | what a stack would make of a delivery, by that |
 //! | [`run`] | a [`Run`], what makes two runs the same, and the states it goes through |
 //! | [`outcome`] | what became of a delivery: a decision for each stack |
 //! | [`labels`] | words to find things by |
@@ -17,8 +19,10 @@
 //! | [`event`] | what a service hook tells: pushes, pull requests, comments |
 //! | [`summary`] | an event in words |
 
+pub mod compared;
 pub mod credential;
 pub mod event;
+pub mod foresight;
 pub mod ids;
 pub mod integration;
 pub mod labels;
@@ -31,6 +35,7 @@ pub mod stack;
 pub mod summary;
 pub mod touch;
 
+pub use compared::Compared;
 pub use credential::{Credential, PersonalAccessToken, WebhookPassword};
 pub use event::{Event, EventType};
 pub use ids::{Guid, IntegrationName, StackName};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{operation::put_item::PutItemError, types::AttributeValue};
-use domain::{IntegrationName, Outcome, OutcomeWord};
+use domain::{Compared, IntegrationName, Outcome, OutcomeWord};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -38,6 +38,9 @@ pub struct OutcomeRecord {
     /// Of what is parked: the redelivery that asked for new runs, which it goes on as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<u32>,
+    /// What was found out about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
 }
 
 impl OutcomeRecord {
@@ -48,6 +51,7 @@ impl OutcomeRecord {
             outcome,
             event,
             rerun: None,
+            compared: None,
         }
     }
 }
@@ -103,21 +107,29 @@ struct OutcomeItem {
     received: Option<i64>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 struct RedeliveryItem {
     pk: String,
     sk: String,
     /// Its number: the stream's filter knows a redelivery by it.
     redelivery: u32,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     rerun: bool,
-    #[serde(default)]
     request: String,
     asked_at: i64,
     expires: i64,
 }
 
-impl RedeliveryItem {
+/// What is read of a redelivery; the first had neither of the last two.
+#[derive(Debug, Deserialize)]
+struct RedeliveryRead {
+    redelivery: u32,
+    #[serde(default)]
+    rerun: bool,
+    #[serde(default)]
+    request: String,
+}
+
+impl RedeliveryRead {
     fn is(&self) -> Redelivery {
         Redelivery {
             number: self.redelivery,
@@ -168,7 +180,7 @@ pub fn events_image(image: &serde_dynamo::Item) -> Result<EventsImage, StoreErro
         let Some(id) = DeliveryId::beside_which(&pk, &sk) else {
             return Ok(EventsImage::Other);
         };
-        let redelivery = from_item::<RedeliveryItem>(item)?.is();
+        let redelivery = from_item::<RedeliveryRead>(item)?.is();
         return Ok(EventsImage::Redelivery(id, redelivery));
     }
     if item.contains_key("kind") {
@@ -349,7 +361,10 @@ impl Store {
                 .set_item(Some(to_item(&item)?))
                 .condition_expression(IS_NEW);
             match put.send().await {
-                Ok(_) => return Ok(item.is()),
+                Ok(_) => {
+                    let rerun = asked.rerun;
+                    return Ok(Redelivery { number, rerun });
+                }
                 // By somebody else, or by this very call, whose first answer was lost: the next look tells.
                 Err(error)
                     if error
@@ -364,7 +379,7 @@ impl Store {
     }
 
     /// The redeliveries of a delivery.
-    async fn redeliveries(&self, id: &DeliveryId) -> Result<Vec<RedeliveryItem>, StoreError> {
+    async fn redeliveries(&self, id: &DeliveryId) -> Result<Vec<RedeliveryRead>, StoreError> {
         let mut items = self
             .client
             .query()
