@@ -35,13 +35,14 @@ locals {
 
     # A page of the log unpacks up to a hundred bodies, some of 2 MB; with more memory comes the CPU for it.
     deliveries = {
-      description = "The log of deliveries: list, and one with its body as received"
+      description = "The log of deliveries: list, one with its body as received, and sending them again"
       memory      = 512
       timeout     = 30
       policy      = data.aws_iam_policy_document.deliveries.json
       environment = {
         INTEGRATIONS_TABLE   = aws_dynamodb_table.integrations.name
         EVENTS_TABLE         = aws_dynamodb_table.events.name
+        STACKS_TABLE         = aws_dynamodb_table.stacks.name
         EVENT_RETENTION_DAYS = var.event_retention_days
       }
     }

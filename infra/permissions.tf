@@ -66,6 +66,13 @@ data "aws_iam_policy_document" "deliveries" {
     actions   = ["dynamodb:Query"]
     resources = [local.directory_index_arn, local.attention_index_arn]
   }
+
+  # What sending deliveries again would come to.
+  statement {
+    sid       = "ReadWhatFollowsARepository"
+    actions   = ["dynamodb:Query"]
+    resources = [local.followers_index_arn]
+  }
 }
 
 data "aws_iam_policy_document" "stacks" {

@@ -52,6 +52,7 @@ run "roles" {
         AskForRedeliveries                    = "dynamodb:PutItem"
         ReadDeliveries                        = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query"
         ListIntegrationsAndWhatWantsAttention = "dynamodb:Query"
+        ReadWhatFollowsARepository            = "dynamodb:Query"
       }
       stacks = {
         KeepStacks       = "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
