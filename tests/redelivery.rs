@@ -1,5 +1,7 @@
 //! Deliveries that are sent again: what was missed is healed, and only who asks for new runs gets them, one for each time.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use domain::{RunState, outcome::OutcomeWord};
 use reqwest::Method;
@@ -8,7 +10,7 @@ use store::DeliveryId;
 
 use crate::support::{
     dispatching::{Dispatching, drain},
-    json as body_of, send,
+    json as body_of, parts, post, problem, send,
 };
 
 const RUN: &str = "run";
@@ -404,5 +406,271 @@ async fn drafts_stay_out_and_comments_run_again_where_that_is_asked_for() -> Res
         "{runs:?}"
     );
     assert!(harbor.runs(&strict).await?.is_empty());
+    Ok(())
+}
+
+/// Asks for a range of deliveries again.
+async fn range(harbor: &Dispatching, body: &Value) -> Result<(u16, Value)> {
+    let deliveries = harbor.bed.deliveries().await;
+    parts(&deliveries.handle(send("POST", "/redeliveries", body)).await)
+}
+
+/// Dispatches what was asked for by an answer.
+async fn dispatched(harbor: &Dispatching, answer: &Value) -> Result<()> {
+    for row in answer["deliveries"].as_array().context("no deliveries")? {
+        if let Some(number) = row["redelivery"].as_u64() {
+            let id: DeliveryId = row["id"].as_str().context("no id")?.parse()?;
+            let record = told(harbor, &id, number).await?;
+            let failed = Dispatching::hand(&harbor.app, vec![record]).await?;
+            ensure!(failed.is_empty(), "{failed:?}");
+        }
+    }
+    Ok(())
+}
+
+fn row<'a>(answer: &'a Value, id: &DeliveryId) -> Result<&'a Value> {
+    let rows = answer["deliveries"].as_array().context("no deliveries")?;
+    let row = rows.iter().find(|row| row["id"] == id.to_string());
+    row.with_context(|| format!("{answer} has no {id}"))
+}
+
+fn stacks_of(row: &Value, field: &str) -> Vec<String> {
+    let all = row[field].as_array().cloned().unwrap_or_default();
+    let mut names: Vec<String> = all
+        .iter()
+        .filter_map(|one| one["stack"].as_str().map(str::to_owned))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn a_range_says_first_what_would_run_and_then_makes_just_that() -> Result<()> {
+    let mut harbor = Dispatching::start().await?;
+    let prod = harbor.stack(json!({ "projectRoot": "prod" })).await?;
+    harbor
+        .push(json!({ "branch": "main", "files": { "prod/a.tf": "1", "docs/a.md": "1" } }))
+        .await?;
+    pull_request(&harbor, "fix", false).await?;
+    let seen = harbor.dispatch().await?;
+    assert_eq!(seen.len(), 4, "two pushes, created, the trial merge");
+    harbor
+        .push(json!({ "branch": "main", "files": { "prod/b.tf": "1" } }))
+        .await?;
+    let missed = harbor.sent().await?;
+    let missed = harbor.stored(&missed).await?;
+    // Stacks that were not there then; of one all is kept that has to be known.
+    let docs = harbor.stack(json!({ "projectRoot": "docs" })).await?;
+    let fix = harbor.stack(json!({ "branch": "fix" })).await?;
+
+    let of_all = json!({ "integration": harbor.linked.name, "dryRun": true });
+    let (status, dry) = range(&harbor, &of_all).await?;
+    assert_eq!(status, 200, "{dry}");
+    assert_eq!(
+        (&dry["matched"], &dry["redelivered"], &dry["skipped"]),
+        (&json!(5), &json!(0), &json!(0))
+    );
+    assert!(dry.get("nextPageToken").is_none());
+    let push = row(&dry, &seen[0])?;
+    assert_eq!(stacks_of(push, "runs"), [docs.as_str()], "{push}");
+    assert_eq!(
+        push["runs"][0],
+        json!({ "stack": docs, "kind": "tracked", "reason": "`docs/a.md` is in `docs/`" })
+    );
+    assert!(stacks_of(push, "unknown").is_empty());
+    // The branch is new, so whatever changed; nobody followed it then.
+    assert_eq!(stacks_of(row(&dry, &seen[1])?, "runs"), [fix.as_str()]);
+    // Each has its run, of one by the other.
+    for id in &seen[2..] {
+        assert!(stacks_of(row(&dry, id)?, "runs").is_empty());
+    }
+    let lost = row(&dry, &missed[0])?;
+    assert_eq!(lost["outcome"], "stored");
+    let mut all = vec![docs.to_string(), prod.to_string()];
+    all.sort_unstable();
+    assert_eq!(stacks_of(lost, "unknown"), all, "{lost}");
+    let counted: usize = [&seen[..], &missed[..]]
+        .concat()
+        .iter()
+        .map(|id| stacks_of(row(&dry, id).unwrap_or(&Value::Null), "runs").len())
+        .sum();
+    assert_eq!(dry["runs"], counted);
+    // With new runs also those that have had theirs.
+    let reruns = json!({ "integration": harbor.linked.name, "dryRun": true, "rerun": true });
+    let (_, reruns) = range(&harbor, &reruns).await?;
+    assert_eq!(stacks_of(row(&reruns, &seen[0])?, "runs"), all);
+    assert_eq!(stacks_of(row(&reruns, &seen[2])?, "runs"), [prod.as_str()]);
+    assert_eq!(
+        row(&reruns, &seen[2])?["runs"][0]["kind"],
+        json!("proposed")
+    );
+
+    let before = harbor.runs(&prod).await?.len();
+    assert_eq!(before, 2, "and nothing was done by all that");
+    let (status, done) = range(&harbor, &json!({ "integration": harbor.linked.name })).await?;
+    assert_eq!(status, 202, "{done}");
+    assert_eq!(
+        (&done["matched"], &done["redelivered"], &done["runs"]),
+        (&json!(5), &json!(5), &dry["runs"])
+    );
+    dispatched(&harbor, &done).await?;
+    assert_eq!(harbor.runs(&docs).await?.len(), 1);
+    assert_eq!(harbor.runs(&fix).await?.len(), 1);
+    let runs = harbor.runs(&prod).await?;
+    assert_eq!(runs.len(), before + 1, "the one that was missed");
+    // Once more: there is nothing left to heal.
+    let (_, twice) = range(&harbor, &json!({ "integration": harbor.linked.name })).await?;
+    assert_eq!(
+        (&twice["runs"], &twice["redelivered"]),
+        (&json!(0), &json!(5))
+    );
+    dispatched(&harbor, &twice).await?;
+    assert_eq!(harbor.runs(&prod).await?.len(), before + 1);
+    assert_eq!(harbor.runs(&docs).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_range_goes_on_page_by_page_and_a_named_wish_is_one_wish() -> Result<()> {
+    let mut harbor = Dispatching::start().await?;
+    harbor
+        .push(json!({ "branch": "main", "files": { "a": "1" } }))
+        .await?;
+    let template = harbor.sent().await?.remove(0);
+    let bodies: Vec<Value> = (0..230)
+        .map(|number| {
+            let mut body = template.clone();
+            body["id"] = json!(uuid::Uuid::new_v4());
+            body["resource"]["pushId"] = json!(1_000 + number);
+            body
+        })
+        .collect();
+    let ids = harbor.stored(&bodies).await?;
+    let expected: BTreeSet<String> = ids.iter().map(ToString::to_string).collect();
+    for round in 0..2 {
+        let mut wish =
+            json!({ "integration": harbor.linked.name, "rerun": true, "requestId": "outage-3" });
+        let (mut seen, mut pages) = (BTreeSet::new(), Vec::new());
+        loop {
+            let (status, answer) = range(&harbor, &wish).await?;
+            assert_eq!(status, 202, "{answer}");
+            for row in answer["deliveries"].as_array().context("none")? {
+                assert_eq!(row["redelivery"], 1, "round {round}");
+                let id = row["id"].as_str().context("no id")?.to_owned();
+                assert!(seen.insert(id), "one comes on two pages");
+            }
+            pages.push(answer["matched"].as_u64());
+            let Some(token) = answer["nextPageToken"].as_str() else {
+                break;
+            };
+            wish["pageToken"] = json!(token);
+            // It is good for this wish and no other.
+            for (field, value) in [
+                ("dryRun", json!(true)),
+                ("rerun", json!(false)),
+                ("requestId", json!("other")),
+                ("eventType", json!("git.push")),
+            ] {
+                let mut other = wish.clone();
+                other[field] = value;
+                let (status, refused) = range(&harbor, &other).await?;
+                assert_eq!(
+                    (status, problem(&refused)),
+                    (400, "invalid-page-token"),
+                    "{field}"
+                );
+            }
+        }
+        assert_eq!(seen, expected);
+        assert_eq!(pages, [Some(200), Some(30)]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_range_is_what_its_filters_mean_and_what_is_no_event_is_skipped() -> Result<()> {
+    let mut harbor = Dispatching::start().await?;
+    let stack = harbor.stack(json!({})).await?;
+    harbor
+        .push(json!({ "branch": "main", "files": { "a": "1" } }))
+        .await?;
+    pull_request(&harbor, "fix", false).await?;
+    let ids = harbor.dispatch().await?;
+    let bed = &harbor.bed;
+    let webhook = bed.webhook().await;
+    assert_eq!(
+        post(&webhook, &harbor.linked, b"no json".to_vec()).await,
+        200
+    );
+    let name = json!(harbor.linked.name);
+    for (more, matched, skipped) in [
+        (json!({}), 5, 1),
+        (json!({ "eventType": "git.push" }), 2, 0),
+        (json!({ "eventType": "git.pullrequest.created" }), 1, 0),
+        (json!({ "repository": "platform" }), 4, 0),
+        (json!({ "repository": "Harbor/PLATFORM" }), 4, 0),
+        (json!({ "repository": "website" }), 0, 0),
+        (json!({ "outcome": "quarantined" }), 1, 1),
+        (json!({ "outcome": "parked" }), 0, 0),
+        (json!({ "from": "2026-01-01", "to": "2026-01-02" }), 0, 0),
+        (json!({ "from": crate::support::now().to_string() }), 0, 0),
+    ] {
+        let mut wish = more.clone();
+        wish["integration"] = name.clone();
+        wish["dryRun"] = json!(true);
+        let (status, answer) = range(&harbor, &wish).await?;
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(
+            (&answer["matched"], &answer["skipped"]),
+            (&json!(matched), &json!(skipped)),
+            "{more}"
+        );
+    }
+    let (_, answer) = range(
+        &harbor,
+        &json!({ "integration": name, "outcome": "quarantined" }),
+    )
+    .await?;
+    assert_eq!(
+        (&answer["redelivered"], &answer["skipped"]),
+        (&json!(0), &json!(1))
+    );
+    let why = &answer["deliveries"][0]["skipped"];
+    assert!(why.as_str().is_some_and(|why| why.contains("understood")));
+
+    // Nobody sends everything again by mistake.
+    for everything in [
+        json!({}),
+        json!({ "rerun": true }),
+        json!({ "dryRun": true, "integration": "" }),
+    ] {
+        let (status, refused) = range(&harbor, &everything).await?;
+        assert_eq!((status, problem(&refused)), (400, "invalid-request"));
+    }
+    for (bad, field) in [
+        (json!({ "integration": "No Name" }), "integration"),
+        (json!({ "from": "yesterday" }), "from"),
+        (json!({ "from": "2026-11-24", "to": "2026-11-23" }), "from"),
+        (json!({ "outcome": "lost" }), "outcome"),
+        (json!({ "everything": true }), "everything"),
+    ] {
+        let (status, refused) = range(&harbor, &bad).await?;
+        assert_eq!(
+            (status, problem(&refused), &refused["field"]),
+            (400, "invalid-request", &json!(field)),
+            "{refused}"
+        );
+    }
+    // At once, and each is dispatched: one run a push, whoever asked.
+    let wish = json!({ "integration": name, "eventType": "git.push" });
+    let (one, two) = tokio::join!(range(&harbor, &wish), range(&harbor, &wish));
+    for (status, answer) in [one?, two?] {
+        assert_eq!((status, &answer["redelivered"]), (202, &json!(2)));
+        dispatched(&harbor, &answer).await?;
+    }
+    let of_pushes = harbor.runs(&stack).await?;
+    let of_pushes = of_pushes.iter().filter(|run| run.pull_request.is_none());
+    assert_eq!(of_pushes.count(), 1);
+    assert_eq!(harbor.verdict(&ids[0], &stack).await?.0, RUN);
     Ok(())
 }

@@ -23,7 +23,7 @@
 //! | keep what was reported | [`Store::record_report`] | stacks | conditional |
 //! | the open runs of an integration, of a pull request | [`Store::open_runs`] | stacks / `open` | name; name, `<repository>#pull-request#<number>#` |
 //! | the runs of a stack, all runs, newest first | [`Store::runs`] | stacks / `runs`, `timeline` | stack; month |
-//! | write what became of a delivery, read it | [`Store::record_outcome`], [`Store::outcome`] | events | the delivery's keys and `#outcome` |
+//! | write what became of a delivery, read it, read several | [`Store::record_outcome`], [`Store::outcome`], [`Store::outcomes`] | events | the delivery's keys and `#outcome` |
 //! | what is parked of an integration | [`Store::parked`] | events / `attention` | name, receipt |
 //! | ask for a delivery to be dispatched again | [`Store::redeliver`] | events | the delivery's keys and `#redelivery#<n>` |
 //! | store a delivery once | [`Store::record_delivery`] | events | conditional put, or one transaction with its parts |

@@ -277,6 +277,33 @@ impl Store {
         unpack(&from_item::<OutcomeItem>(item)?.record).map(Some)
     }
 
+    /// What became of several deliveries; of which nothing has is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where they cannot be read.
+    pub async fn outcomes(
+        &self,
+        ids: &[DeliveryId],
+    ) -> Result<HashMap<DeliveryId, OutcomeRecord>, StoreError> {
+        let key = |id: &DeliveryId| {
+            HashMap::from([
+                (PARTITION.to_owned(), text(id.partition())),
+                (SORT.to_owned(), text(&id.outcome_sort())),
+            ])
+        };
+        let keys = ids.iter().map(key).collect();
+        let doing = "read what became of deliveries";
+        let mut records = HashMap::new();
+        for item in self.batch(&self.tables.events, keys, doing).await? {
+            let item: OutcomeItem = from_item(item)?;
+            if let Some(id) = DeliveryId::beside_which(&item.pk, &item.sk) {
+                records.insert(id, unpack(&item.record)?);
+            }
+        }
+        Ok(records)
+    }
+
     /// What is parked of an integration, newest first, received from `from` to `until`: at most `most`. Read from an index, so a
     /// moment behind.
     ///
