@@ -89,6 +89,13 @@ data "aws_iam_policy_document" "stacks" {
     resources = [local.stacks_directory_index_arn]
   }
 
+  # What a stack that is not saved would make of them.
+  statement {
+    sid       = "ReadDeliveries"
+    actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"]
+    resources = [local.table_arns.events]
+  }
+
   # A stack's runs end with it.
   statement {
     sid       = "ListRunsOfAStack"

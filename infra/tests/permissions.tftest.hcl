@@ -57,6 +57,7 @@ run "roles" {
       stacks = {
         KeepStacks       = "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
         ListStacks       = "dynamodb:Query"
+        ReadDeliveries   = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query"
         ListRunsOfAStack = "dynamodb:Query"
         ReadIntegrations = "dynamodb:GetItem"
         ReadCredentials  = "secretsmanager:GetSecretValue"
