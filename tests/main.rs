@@ -20,6 +20,7 @@ mod dispatch_faults;
 mod faults;
 mod journey;
 mod outcomes;
+mod preview;
 mod redelivery;
 mod report;
 mod rotation;

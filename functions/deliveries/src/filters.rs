@@ -68,11 +68,7 @@ impl Filters {
         let outcome = |text: &str| view::OUTCOMES.contains(&text).then(|| text.to_owned());
         let one_of = format!("one of {}", view::OUTCOMES.join(", "));
         let oldest = now - app.retention;
-        let from = moment(self.from.as_deref(), "from", Edge::Start)?;
-        let to = moment(self.to.as_deref(), "to", Edge::End)?;
-        if from.zip(to).is_some_and(|(from, to)| from > to) {
-            return Err(Problem::new(ProblemKind::InvalidRequest, "from is after to").at("from"));
-        }
+        let (from, to) = within(self.from.as_deref(), self.to.as_deref())?;
         let to = to.unwrap_or(now).min(now);
         let read_up_to = extent.after.as_ref().and_then(Cursor::received);
         Ok(Wanted {
@@ -87,6 +83,23 @@ impl Filters {
             after: extent.after,
         })
     }
+}
+
+/// `from` and `to`: moments, or days, of which the whole is meant.
+///
+/// # Errors
+///
+/// [`ProblemKind::InvalidRequest`] for what is none of both, or ends before it begins.
+pub fn within(
+    from: Option<&str>,
+    to: Option<&str>,
+) -> Result<(Option<Timestamp>, Option<Timestamp>), Problem> {
+    let from = moment(from, "from", Edge::Start)?;
+    let to = moment(to, "to", Edge::End)?;
+    if from.zip(to).is_some_and(|(from, to)| from > to) {
+        return Err(Problem::new(ProblemKind::InvalidRequest, "from is after to").at("from"));
+    }
+    Ok((from, to))
 }
 
 /// The one that is asked for, else all of them, also unlinked ones: their deliveries are kept.

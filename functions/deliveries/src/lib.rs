@@ -1,7 +1,7 @@
 //! The delivery log: what was received, in words, newest first, what each stack made of it, and each body exactly as it came.
 //! It changes nothing of that; it can ask for a delivery to be dispatched again.
 
-mod filters;
+pub mod filters;
 mod list;
 pub mod log;
 mod redeliveries;
