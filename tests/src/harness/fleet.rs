@@ -18,7 +18,7 @@ use axum::{
 use serde_json::Value;
 use tokio::{
     net::TcpListener,
-    sync::{Notify, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
 };
 
@@ -78,7 +78,7 @@ struct Service {
     faults: Arc<ApiFaults>,
     log: Log,
     slots: Arc<Semaphore>,
-    ceiling: Option<Arc<Semaphore>>,
+    ceiling: Option<(usize, Arc<Semaphore>)>,
     pool: Mutex<Pool>,
     /// Told whenever a process becomes idle or ends.
     changed: Notify,
@@ -106,7 +106,7 @@ impl Fleet {
             slots: Arc::new(Semaphore::new(options.most_instances)),
             ceiling: options
                 .concurrency_ceiling
-                .map(|ceiling| Arc::new(Semaphore::new(ceiling))),
+                .map(|ceiling| (ceiling, Arc::new(Semaphore::new(ceiling)))),
             pool: Mutex::default(),
             changed: Notify::new(),
         });
@@ -227,6 +227,17 @@ impl Fleet {
             .context("that many processes never run")
     }
 
+    /// Others take all of the reserved concurrency, until what this gives is dropped. Where there is a ceiling.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub async fn take_concurrency(&self) -> Result<OwnedSemaphorePermit> {
+        let (all, ceiling) = self.service.ceiling.as_ref().context("no ceiling")?;
+        let all = u32::try_from(*all)?;
+        Ok(Arc::clone(ceiling).acquire_many_owned(all).await?)
+    }
+
     /// Plants a fault of the Runtime API: the next call of its kind meets it.
     pub fn plant(&self, fault: ApiFault) {
         self.service.faults.add(fault);
@@ -275,7 +286,7 @@ impl Service {
             return Outcome::TooLarge;
         }
         let reserved = match &self.ceiling {
-            Some(ceiling) => match Arc::clone(ceiling).try_acquire_owned() {
+            Some((_, ceiling)) => match Arc::clone(ceiling).try_acquire_owned() {
                 Ok(reserved) => Some(reserved),
                 Err(_none_left) => return Outcome::Throttled,
             },

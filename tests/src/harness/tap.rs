@@ -146,6 +146,16 @@ impl Tap {
         self.line.connections.load(Ordering::SeqCst)
     }
 
+    /// Until one call more hangs than do now.
+    pub fn hangs(&self) -> impl Future<Output = ()> + use<> {
+        let mut held = self.line.held.subscribe();
+        let before = *held.borrow();
+        async move {
+            // Fails only when the tap is gone.
+            let _held = held.wait_for(|held| *held > before).await;
+        }
+    }
+
     /// Until so many calls hang: those that do not go out have come, those whose answer is withheld are done.
     pub async fn held(&self, calls: usize) {
         let mut held = self.line.held.subscribe();
