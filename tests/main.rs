@@ -19,6 +19,7 @@ mod dispatch;
 mod dispatch_faults;
 mod faults;
 mod journey;
+mod loss;
 mod outcomes;
 mod report;
 mod rotation;

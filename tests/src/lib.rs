@@ -6,6 +6,7 @@
 pub mod executor;
 pub mod harness;
 pub mod in_process;
+pub mod loss;
 pub mod portal;
 pub mod stack;
 
