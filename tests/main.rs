@@ -20,6 +20,7 @@ mod dispatch;
 mod dispatch_faults;
 mod faults;
 mod journey;
+mod loss;
 mod outcomes;
 mod preview;
 mod reconcile;
