@@ -27,6 +27,7 @@ mod runs;
 mod samples;
 mod schemas;
 mod secrecy;
+mod service_hooks;
 mod setup;
 mod stacks;
 mod strangers;
