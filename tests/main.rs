@@ -33,6 +33,7 @@ mod samples;
 mod schemas;
 mod secrecy;
 mod seen;
+mod service_hooks;
 mod setup;
 mod stacks;
 mod strangers;
