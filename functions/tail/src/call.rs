@@ -253,6 +253,33 @@ mod tests {
     }
 
     #[test]
+    fn what_was_lent_for_a_session_is_signed_with_its_token() {
+        let keys = |token: Option<&str>| {
+            Credentials::new("AKID", "secret", token.map(str::to_owned), None, "test")
+        };
+        let url = "https://abc.lambda-url.eu-west-1.on.aws";
+        let caller = Caller::new(
+            url.to_owned(),
+            "eu-west-1".to_owned(),
+            SharedCredentialsProvider::new(keys(None)),
+        )
+        .unwrap();
+        for token in [None, Some("lent")] {
+            let request = caller
+                .sign(&format!("{url}/deliveries?a=b%3Ac"), keys(token))
+                .unwrap();
+            let header = |name: &str| request.headers().get(name).map(|it| it.to_str().unwrap());
+            assert_eq!(header("x-amz-security-token"), token);
+            assert!(
+                header("authorization")
+                    .unwrap()
+                    .contains("/eu-west-1/lambda/aws4_request")
+            );
+            assert_eq!(request.url().as_str(), format!("{url}/deliveries?a=b%3Ac"));
+        }
+    }
+
+    #[test]
     fn a_refusal_is_told_in_its_own_words_and_without_what_steers_a_terminal() {
         for (status, body, expected) in [
             (

@@ -13,19 +13,22 @@ Shows deliveries as they come, one line each, until Ctrl-C.
 
     --url URL            of the function `deliveries` (`make deploy` prints it); else DELIVERIES_URL
     --integration NAME   only this one's
-    --since WHEN         also what came before: 90s, 15m, 2h, 3d, or a moment as 2026-11-23T15:00:00Z, or a day
-    --every SECONDS      how long between two looks, 1 to 300 (3). Each look is a call of the function, which reads the
-                         keys of about four days; where there are many deliveries, name the integration or look less often
+    --since WHEN         also what came before: 90s, 15m, 2h, 3d, a moment as 2026-11-23T15:00:00Z,
+                         or a day in UTC
+    --every SECONDS      how long between two looks, 1 to 300 (3). Each is a call of the function,
+                         which reads the keys of about four days: where there are many deliveries,
+                         name the integration, or look less often
     --utc                times in UTC, not in this machine's zone
     --region REGION      of the function, where its URL does not say it
 
-A line has the time of receipt, what has become of the delivery so far, integration, repository, and what happened. A
-delivery that was `stored` when it was shown has a second line when it is dispatched, ignored or parked, with an arrow;
-so has one that was parked and went on, if it does so within a quarter of an hour. Found again: the event did not reach
-Stackhook, and `reconcile` found it afterwards.
+A line has the time of receipt, what has become of the delivery so far, the integration, the
+repository, and what happened. A delivery that was `stored` when it was shown has a second line,
+with an arrow, when it is dispatched, ignored or parked. `found again`: the event did not reach
+Stackhook when it happened, and was found afterwards.
 
-Calls are signed with your AWS credentials: the environment, a profile (AWS_PROFILE), SSO, a role. You need the policy
-stackhook-<environment>-operator. Colours only on a terminal, and not with NO_COLOR.
+Calls are signed with your AWS credentials: the environment, a profile (AWS_PROFILE), SSO, a role.
+You need the policy stackhook-<environment>-operator. Colours only on a terminal, and not with
+NO_COLOR. An error is told once, and waited out.
 ";
 
 /// How long between two looks, unless it is said.
@@ -334,6 +337,6 @@ mod tests {
             assert!(error.contains(expected), "{line}: {error}");
         }
         assert_eq!(read_line("--help", None), Ok(Asked::Help));
-        assert!(USAGE.lines().all(|line| line.len() <= 120));
+        assert!(USAGE.lines().all(|line| line.len() <= 100));
     }
 }
