@@ -39,5 +39,6 @@ mod stacks;
 mod strangers;
 mod structure;
 mod support;
+mod tail;
 mod unlink;
 mod waking;

@@ -456,7 +456,8 @@ async fn the_hooks_of_an_integration_are_shown_by_project_as_they_were_last_seen
     let mut progress = store
         .begin_pass(&site.linked.name, "n", until, now())
         .await?
-        .context("busy")?;
+        .context("busy")?
+        .progress;
     progress.passed_at = Some("2026-11-25T08:00:00Z".parse()?);
     progress.last.calls = 17;
     progress.gap = Some(domain::progress::Gap {
