@@ -13,7 +13,7 @@ async fn what_retries_can_bridge_costs_us_no_event_and_costs_a_receiver_that_ans
 -> Result<()> {
     let (stack, schedule) = (Stack::of_this_test()?, Schedule::short());
     let (ours, peer) = tokio::try_join!(
-        loss::with_stackhook(&stack, &schedule),
+        loss::with_stackhook(&stack, &schedule, true),
         loss::with_a_peer(&schedule)
     )?;
 

@@ -82,6 +82,45 @@ impl Delivered {
     }
 }
 
+/// What looking for what is lost has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passes {
+    /// How many passes there were.
+    pub passes: usize,
+    /// Those of them that could not do all that they wanted.
+    pub unfinished: usize,
+    /// Calls of Azure DevOps, of all together.
+    pub calls: u64,
+    /// The most of one pass.
+    pub most_calls: u64,
+    /// How often a hook was mended.
+    pub mended: u64,
+    /// Failed notifications that were taken out of Azure DevOps' history.
+    pub notifications: u64,
+    /// Changes that were found by comparing.
+    pub found: u64,
+    /// Deliveries that had to be dispatched once more.
+    pub dispatched: u64,
+}
+
+impl std::fmt::Display for Passes {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let average = self.calls / u64::try_from(self.passes).unwrap_or(u64::MAX).max(1);
+        write!(
+            formatter,
+            "reconcile: {} passes, {} of them unfinished; {average} calls of Azure DevOps in one, {} at the most; \
+             {} times a hook mended; {} failed notifications taken, {} changes found by comparing, {} deliveries dispatched again.",
+            self.passes,
+            self.unfinished,
+            self.most_calls,
+            self.mended,
+            self.notifications,
+            self.found,
+            self.dispatched
+        )
+    }
+}
+
 /// What a schedule has come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -101,6 +140,8 @@ pub struct Tally {
     pub on_probation: Duration,
     /// How many hooks there are.
     pub hooks: usize,
+    /// What was done to find what is lost.
+    pub passes: Passes,
     /// How many attempts were answered with each status.
     pub answers: BTreeMap<u16, usize>,
 }
