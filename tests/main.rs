@@ -1,7 +1,8 @@
 //! Every test that needs a local stack, in one binary: one link, and with cargo-nextest one process a test.
-//! A test that finds no stack fails with a hint. `ado_changes` needs none.
+//! A test that finds no stack fails with a hint. `ado_changes` and `ado_hooks` need none.
 
 mod ado_changes;
+mod ado_hooks;
 mod alarms;
 mod announce;
 mod answers;

@@ -175,12 +175,24 @@ pub(crate) async fn read<T: DeserializeOwned>(
 /// Takes a success for all that there is to know: JSON, or nothing at all. What else the answer says is read so that the connection can be used again,
 /// and dropped: what was sent is taken even where that breaks off.
 pub(crate) async fn accepted(answer: Response) -> Result<(), AdoError> {
-    if answer.status() == StatusCode::NO_CONTENT {
+    if is_nothing(&answer) {
         return Ok(());
     }
     let answer = succeeded(answer).await?;
     let _ = body(answer).await;
     Ok(())
+}
+
+/// A success that says nothing, not even of what kind it is: no page, then. A deletion is one, answered 204, which the document
+/// has as 200 (facts 6.1).
+fn is_nothing(answer: &Response) -> bool {
+    match answer.status() {
+        StatusCode::NO_CONTENT => true,
+        StatusCode::OK => {
+            answer.content_length() == Some(0) && !answer.headers().contains_key(CONTENT_TYPE)
+        }
+        _ => false,
+    }
 }
 
 /// Lets an answer through that is a success and no page, of which the body is still to be read.

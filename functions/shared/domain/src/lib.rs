@@ -14,7 +14,7 @@
 //! | [`credential`] | the secrets, which do not show themselves |
 //! | [`password`] | digests of webhook passwords, and the constant-time question whether one matches |
 //! | [`event`] | what a service hook tells: pushes, pull requests, comments |
-//! | [`moment`] | when, as Azure DevOps writes it |
+//! | [`moment()`] | when, as Azure DevOps writes it |
 //! | [`summary`] | an event in words |
 
 pub mod credential;
