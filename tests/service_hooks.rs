@@ -1172,7 +1172,7 @@ async fn an_integration_whose_hooks_are_denied_is_created_and_says_what_to_do() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rotation_gives_the_hooks_the_new_password_and_no_delivery_is_refused_meanwhile()
+async fn k4_a_rotation_gives_the_hooks_the_new_password_and_no_delivery_is_refused_meanwhile()
 -> Result<()> {
     let bed = Bed::new()?;
     let fleet = Fleet::start(&bed, FleetOptions::default()).await?;
