@@ -67,6 +67,13 @@ data "aws_iam_policy_document" "deliveries" {
     actions   = ["dynamodb:Query"]
     resources = [local.directory_index_arn, local.attention_index_arn]
   }
+
+  # What sending deliveries again would come to.
+  statement {
+    sid       = "ReadWhatFollowsARepository"
+    actions   = ["dynamodb:Query"]
+    resources = [local.followers_index_arn]
+  }
 }
 
 data "aws_iam_policy_document" "stacks" {
@@ -95,6 +102,13 @@ data "aws_iam_policy_document" "stacks" {
     sid       = "ListFollowers"
     actions   = ["dynamodb:Query"]
     resources = [local.followers_index_arn]
+  }
+
+  # What a stack that is not saved would make of them.
+  statement {
+    sid       = "ReadDeliveries"
+    actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"]
+    resources = [local.table_arns.events]
   }
 
   # A stack's runs end with it.

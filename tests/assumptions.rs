@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::{
     day,
-    support::fleet::{Fleet, FleetOptions},
     support::{Bed, azure_devops, new_name, parts, portal, problem, send},
+    support::{Fleet, FleetOptions},
 };
 
 /// Of what is sent, and when: a day is lived with all of them the other way round.

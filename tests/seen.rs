@@ -245,10 +245,7 @@ async fn stored(
 }
 
 async fn decided(store: &Store, id: &DeliveryId, outcome: Outcome) -> Result<()> {
-    let record = OutcomeRecord {
-        outcome,
-        event: None,
-    };
+    let record = OutcomeRecord::new(outcome, None);
     let day = SignedDuration::from_hours(24);
     store.record_outcome(id, now(), &record, day, false).await?;
     Ok(())
@@ -311,7 +308,10 @@ async fn a_pass_is_one_callers_alone_until_it_ends_by_itself_or_is_given_up() ->
     let (name, _) = place()?;
     let begun = now();
     let until = begun + SECOND * 60;
-    let begin = async |nonce, at| store.begin_pass(&name, nonce, at + SECOND * 60, at).await;
+    let begin = async |nonce, at| {
+        let begun = store.begin_pass(&name, nonce, at + SECOND * 60, at).await;
+        begun.map(|begun| begun.map(|begun| begun.progress))
+    };
     assert_eq!(begin("one", begun).await?, Some(Progress::default()));
     assert_eq!(begin("two", begun + SECOND).await?, None);
     assert_eq!(begin("two", until).await?, None, "until then, and then too");

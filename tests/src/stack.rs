@@ -179,6 +179,12 @@ impl Answer {
     }
 }
 
+impl AsRef<Self> for Stack {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl Stack {
     /// The stack that a `stack.json` describes.
     ///

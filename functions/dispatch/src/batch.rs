@@ -17,7 +17,10 @@ use jiff::{SignedDuration, Timestamp};
 use queues::Later;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::Value;
-use store::{Delivery, DeliveryId, DeliveryKind, EventsImage, StoreError, events_image, keys};
+use store::{
+    Delivery, DeliveryId, DeliveryKind, EventsImage, OutcomeRecord, Redelivery, StoreError,
+    events_image, keys,
+};
 
 use crate::{
     App,
@@ -163,7 +166,7 @@ impl App {
     async fn load(&self, record: dynamodb::EventRecord) -> Result<Option<Job>, String> {
         let number = record.change.sequence_number.unwrap_or_default();
         let image = record.change.new_image;
-        let of = |delivery: Option<Delivery>, again: bool| {
+        let of = |delivery: Option<Delivery>, (again, rerun): (bool, Option<u32>)| {
             delivery.map(|delivery| Job {
                 record: number.clone(),
                 delivery,
@@ -171,6 +174,7 @@ impl App {
                     door: Door::Stream,
                     tries: 0,
                     again,
+                    rerun,
                 },
             })
         };
@@ -179,12 +183,11 @@ impl App {
                 .store
                 .delivery_of_image(image)
                 .await
-                .map(|delivery| of(Some(delivery), false)),
-            Ok(EventsImage::Redelivery(id)) => self
-                .store
-                .delivery(&id)
+                .map(|delivery| of(Some(delivery), (false, None))),
+            Ok(EventsImage::Redelivery(id, redelivery)) => self
+                .asked_again(&id, redelivery)
                 .await
-                .map(|delivery| of(delivery, true)),
+                .map(|(delivery, rerun)| of(delivery, (true, rerun))),
             Ok(EventsImage::Outcome(..) | EventsImage::Other) => Ok(None),
             Err(error) => Err(error),
         };
@@ -196,6 +199,21 @@ impl App {
             );
             number.clone()
         })
+    }
+
+    /// The delivery of a redelivery, and the redelivery that asks for new runs: this one, or one that is parked and goes on by it.
+    async fn asked_again(
+        &self,
+        id: &DeliveryId,
+        redelivery: Redelivery,
+    ) -> Result<(Option<Delivery>, Option<u32>), StoreError> {
+        let rerun = if redelivery.rerun {
+            Some(redelivery.number)
+        } else {
+            let record = self.store.outcome(id).await?;
+            record.and_then(|record| parked_rerun(&record))
+        };
+        Ok((self.store.delivery(id).await?, rerun))
     }
 
     /// Dispatches deliveries; gives the records of those that are to come again.
@@ -308,46 +326,51 @@ impl App {
                 delivery,
                 tries,
                 again,
+                rerun,
             } => {
+                let mut turn = Turn {
+                    door: Door::Queue,
+                    tries,
+                    again,
+                    rerun,
+                };
                 let id: DeliveryId = delivery
                     .parse()
                     .map_err(|_shown| "it names no delivery".to_owned())?;
                 // What became of it says whether there is anything left to do: it may have been found twice.
                 let read = async {
-                    let is_done = match again {
-                        true => false,
-                        false => {
-                            let record = self.store.outcome(&id).await?;
-                            record.is_some_and(|it| it.outcome.word != OutcomeWord::Parked)
-                        }
+                    let record = match again {
+                        true => None,
+                        false => self.store.outcome(&id).await?,
                     };
+                    let is_done = record
+                        .as_ref()
+                        .is_some_and(|it| it.outcome.word != OutcomeWord::Parked);
                     let found = if is_done {
                         None
                     } else {
                         self.store.delivery(&id).await?
                     };
-                    Ok::<_, StoreError>(found)
+                    Ok::<_, StoreError>((found, record.and_then(|it| parked_rerun(&it))))
                 };
                 let found = match read.await {
-                    Ok(found) => found,
+                    Ok((found, None)) => found,
+                    Ok((found, parked)) => {
+                        (turn.again, turn.rerun) = (true, parked);
+                        found
+                    }
                     Err(error) => {
                         tracing::warn!(
                             delivery,
                             cause = edge::problem::chain(&error),
                             "a delivery cannot be read now"
                         );
-                        let later = Later::delivery(&id, tries, again);
-                        let sent = self.queue.put_off(&later, OURS).await;
+                        let sent = self.queue.put_off(&turn.later(&id), OURS).await;
                         return sent.map_err(|error| error.to_string());
                     }
                 };
                 let Some(delivery) = found else {
                     return Ok(()); // done, or kept long enough
-                };
-                let turn = Turn {
-                    door: Door::Queue,
-                    tries,
-                    again,
                 };
                 let receives = message.attributes.get("ApproximateReceiveCount");
                 let receives: u32 = receives.and_then(|count| count.parse().ok()).unwrap_or(1);
@@ -464,6 +487,13 @@ impl App {
             .await;
         sent.into_iter().collect()
     }
+}
+
+/// The redelivery for new runs that a delivery is parked as.
+fn parked_rerun(record: &OutcomeRecord) -> Option<u32> {
+    record
+        .rerun
+        .filter(|_| record.outcome.word == OutcomeWord::Parked)
 }
 
 /// What must go one after the other: the deliveries of one repository. One that tells none has a lane of its own.

@@ -8,6 +8,9 @@
 //! | [`integration`] | an [`Integration`] and its [`Status`] |
 //! | [`stack`] | a [`Stack`], which follows a repository: project root, globs, branch |
 //! | [`touch`] | whether what changed concerns a stack, and why |
+//! | [`rules`] | what an event asks of which stack, and why not |
+//! | [`compared`] | what is kept of what a delivery changed |
+//! | [`foresight`] | what a stack would make of a delivery, by that |
 //! | [`run`] | a [`Run`], what makes two runs the same, and the states it goes through |
 //! | [`outcome`] | what became of a delivery: a decision for each stack |
 //! | [`labels`] | words to find things by |
@@ -17,8 +20,10 @@
 //! | [`moment()`] | when, as Azure DevOps writes it |
 //! | [`summary`] | an event in words |
 
+pub mod compared;
 pub mod credential;
 pub mod event;
+pub mod foresight;
 pub mod ids;
 pub mod integration;
 pub mod labels;
@@ -27,12 +32,14 @@ pub mod organization;
 pub mod outcome;
 pub mod password;
 pub mod progress;
+pub mod rules;
 pub mod run;
 pub mod service_hook;
 pub mod stack;
 pub mod summary;
 pub mod touch;
 
+pub use compared::Compared;
 pub use credential::{Credential, PersonalAccessToken, WebhookPassword};
 pub use event::{Event, EventType};
 pub use ids::{Guid, IntegrationName, StackName};

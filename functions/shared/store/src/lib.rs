@@ -28,7 +28,7 @@
 //! | all stacks of an integration | [`Store::linked`] | stacks / `followers` | name |
 //! | what was seen of a repository's pushes and pull requests | [`Store::saw_push`], [`Store::pushes_seen`], [`Store::saw_pull_request`], [`Store::begin_with_pull_requests`], [`Store::forget_pull_requests`], [`Store::pull_requests_seen`] | stacks | `seen#<name>#<repository>`, `push#…` or `pull-request#…` |
 //! | up to where a repository was compared | [`Store::compared`], [`Store::set_compared`] | stacks | `seen#<name>#<repository>`, `compared` |
-//! | write what became of a delivery, read it | [`Store::record_outcome`], [`Store::outcome`] | events | the delivery's keys and `#outcome` |
+//! | write what became of a delivery, read it, read several | [`Store::record_outcome`], [`Store::outcome`], [`Store::outcomes`] | events | the delivery's keys and `#outcome` |
 //! | what is parked of an integration | [`Store::parked`] | events / `attention` | name, receipt |
 //! | ask for a delivery to be dispatched again | [`Store::redeliver`] | events | the delivery's keys and `#redelivery#<n>` |
 //! | store a delivery once | [`Store::record_delivery`] | events | conditional put, or one transaction with its parts |
@@ -69,7 +69,9 @@ pub use events::{
 pub use integrations::{DirectoryPage, WebhookRecord};
 pub use keys::DeliveryId;
 pub use lifecycle::{Activated, Begun, Claim, Claimed, Finished};
-pub use outcomes::{BusEvent, EventsImage, OutcomeRecord, Parked, events_image};
+pub use outcomes::{
+    AskedAgain, BusEvent, EventsImage, OutcomeRecord, Parked, Redelivery, events_image,
+};
 pub use runs::{
     Added, Advanced, NewRun, OpenOf, Report, RunCursor, RunFilter, RunPage, run_of_image,
 };

@@ -228,7 +228,8 @@ fn make_repositories(scene: &mut Scene<'_>, project: &str, new: &NewRepositories
             }],
         };
         let done = push::push(scene, id, &by, &[begin]).map_err(refused)?;
-        repositories.push(json!({ "id": id, "name": name, "pushId": done.result["push"]["pushId"] }));
+        repositories
+            .push(json!({ "id": id, "name": name, "pushId": done.result["push"]["pushId"] }));
         events.extend(done.events);
     }
     let result = json!({ "repositories": repositories });

@@ -29,7 +29,7 @@ use super::answer::Answer;
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub enum Fate {
     /// It passes.
     Pass,
     /// It passes, this much later.
@@ -51,7 +51,7 @@ pub(crate) enum Fate {
 type Judge = dyn Fn(&str, usize) -> Fate + Send + Sync;
 
 /// A tap. Calls are named as the SDK names them: `DynamoDB_20120810.PutItem`, `secretsmanager.CreateSecret`.
-pub(crate) struct Tap {
+pub struct Tap {
     address: SocketAddr,
     line: Arc<Line>,
     accepting: JoinHandle<()>,
@@ -72,7 +72,11 @@ struct Line {
 
 impl Tap {
     /// A tap in front of `endpoint`; `judge` gets each call's name and its number from 1 on.
-    pub(crate) async fn on(
+    ///
+    /// # Errors
+    ///
+    /// Where `endpoint` is not plain HTTP, or no port is to be had.
+    pub async fn on(
         endpoint: &str,
         judge: impl Fn(&str, usize) -> Fate + Send + Sync + 'static,
     ) -> Result<Self> {
@@ -105,16 +109,23 @@ impl Tap {
     }
 
     /// A tap that only counts.
-    pub(crate) async fn counting(endpoint: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Tap::on`].
+    pub async fn counting(endpoint: &str) -> Result<Self> {
         Self::on(endpoint, |_, _| Fate::Pass).await
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// How often each call was made.
-    pub(crate) fn calls(&self) -> BTreeMap<String, usize> {
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<String, usize> {
         self.line
             .calls
             .lock()
@@ -123,18 +134,30 @@ impl Tap {
     }
 
     /// How often one of DynamoDB's operations was called.
-    pub(crate) fn count(&self, operation: &str) -> usize {
+    #[must_use]
+    pub fn count(&self, operation: &str) -> usize {
         let name = format!("DynamoDB_20120810.{operation}");
         self.calls().get(&name).copied().unwrap_or_default()
     }
 
     /// How many connections were opened.
-    pub(crate) fn connections(&self) -> usize {
+    #[must_use]
+    pub fn connections(&self) -> usize {
         self.line.connections.load(Ordering::SeqCst)
     }
 
+    /// Until one call more hangs than do now.
+    pub fn hangs(&self) -> impl Future<Output = ()> + use<> {
+        let mut held = self.line.held.subscribe();
+        let before = *held.borrow();
+        async move {
+            // Fails only when the tap is gone.
+            let _held = held.wait_for(|held| *held > before).await;
+        }
+    }
+
     /// Until so many calls hang: those that do not go out have come, those whose answer is withheld are done.
-    pub(crate) async fn held(&self, calls: usize) {
+    pub async fn held(&self, calls: usize) {
         let mut held = self.line.held.subscribe();
         // Fails only when the sender is gone, which is `self`.
         let _held = held.wait_for(|held| *held >= calls).await;
@@ -142,7 +165,7 @@ impl Tap {
 
     /// Resets (RST) each connection that is open and on which nothing is outstanding, as the network does with what a
     /// frozen instance left behind. Gives how many those were.
-    pub(crate) async fn reset_connections(&self) -> usize {
+    pub async fn reset_connections(&self) -> usize {
         let idle = *self.line.idle.borrow();
         self.line.resets.send_modify(|times| *times += 1);
         let mut left = self.line.idle.subscribe();
