@@ -74,6 +74,13 @@ impl Lineup {
         }))
     }
 
+    /// How many of these have no end: more than one while a rotation has begun and not ended.
+    #[must_use]
+    pub fn endless(&self) -> usize {
+        let endless = self.0.iter().filter(|slot| slot.ends == Timestamp::MAX);
+        endless.count()
+    }
+
     /// Whether `presented`, the digest of what a caller sent, is one of these and still counts at `now`. Every slot is
     /// compared, each in constant time, so that the time it takes tells a caller nothing.
     #[must_use]
