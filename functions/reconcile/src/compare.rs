@@ -35,16 +35,20 @@ impl Followed {
     /// Whether a push of a ref means anything to a stack: the branch of one; to a module every branch.
     pub(crate) fn wants_push(&self, name: &str) -> bool {
         let is_branch = name.starts_with(HEADS);
-        self.stacks.iter().any(|stack| {
-            stack.branch.as_str() == name || (is_branch && stack.kind == StackKind::Module)
-        })
+        let is_of_a_module = || self.stacks.iter().any(|it| it.kind == StackKind::Module);
+        self.tracks(name) || (is_branch && is_of_a_module())
+    }
+
+    /// Whether a ref is the branch of a stack.
+    pub(crate) fn tracks(&self, name: &str) -> bool {
+        self.stacks
+            .iter()
+            .any(|stack| stack.branch.as_str() == name)
     }
 
     /// Whether a pull request into a ref means anything to a stack.
     pub(crate) fn wants_pull_request(&self, target: &str) -> bool {
-        self.stacks
-            .iter()
-            .any(|stack| stack.branch.as_str() == target)
+        self.tracks(target)
     }
 }
 

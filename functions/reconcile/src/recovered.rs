@@ -19,6 +19,8 @@ pub(crate) struct Missed<'a> {
     pub(crate) newest: &'a PushedRef,
     /// What the oldest did.
     pub(crate) oldest: &'a PushedRef,
+    /// The numbers of all but the newest.
+    pub(crate) older: Vec<i64>,
 }
 
 /// The body of a `git.push` for what was missed of a ref.
@@ -161,6 +163,7 @@ mod tests {
             push: &push_7,
             newest: &push_7.ref_updates[0],
             oldest: &push_7.ref_updates[0],
+            older: Vec::new(),
         };
         let now = at("2026-11-25T09:00:00Z");
         let body = push((&project, &repository), &missed, now);
@@ -200,6 +203,7 @@ mod tests {
             push: &push_7,
             newest: &push_7.ref_updates[0],
             oldest: &push_7.ref_updates[0],
+            older: Vec::new(),
         };
         let body = push(place, &missed, at("2026-11-25T09:00:00Z"));
         let read = envelope::parse(&body).unwrap();
