@@ -143,7 +143,11 @@ impl Care<'_> {
     }
 
     /// One repository, or one project, that cannot be read does not keep the others from being compared.
-    fn passed_over(&mut self, one: &Followed, compared: Result<(), Halt>) -> Result<(), Halt> {
+    pub(crate) fn passed_over(
+        &mut self,
+        one: &Followed,
+        compared: Result<(), Halt>,
+    ) -> Result<(), Halt> {
         match compared {
             Err(halt) if halt.is_of_one_thing() => {
                 tracing::warn!(
