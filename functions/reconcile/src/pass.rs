@@ -1,6 +1,10 @@
 //! One pass over one integration: the order of its steps, what stops them, and what is kept and logged of it.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ado::{AdoClient, AdoError, Pace};
 use baseline::BaselineError;
@@ -45,11 +49,29 @@ pub(crate) enum Halt {
 impl Halt {
     /// Whether it ends only this step, since it is about one thing and not about Azure DevOps as such.
     pub(crate) fn is_of_one_thing(&self) -> bool {
-        let error = match self {
-            Self::Ado(error) | Self::Baseline(BaselineError::Ado(error)) => error,
-            _ => return false,
-        };
-        !error.is_passing() && !error.is_about_the_token()
+        match (self, self.of_azure_devops()) {
+            (_, Some(error)) => !error.is_passing() && !error.is_about_the_token(),
+            // What a later version wrote, for one.
+            (
+                Self::Store(StoreError::Unreadable(_))
+                | Self::Baseline(BaselineError::Store(StoreError::Unreadable(_))),
+                None,
+            ) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether Azure DevOps has failed, and has not asked for patience.
+    pub(crate) fn is_of_its_side(&self) -> bool {
+        let error = self.of_azure_devops();
+        error.is_some_and(|it| matches!(it, AdoError::Unreachable(_) | AdoError::Garbled(_)))
+    }
+
+    fn of_azure_devops(&self) -> Option<&AdoError> {
+        match self {
+            Self::Ado(error) | Self::Baseline(BaselineError::Ado(error)) => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -58,7 +80,9 @@ pub(crate) struct Care<'a> {
     pub(crate) app: &'a App,
     pub(crate) integration: &'a Integration,
     pub(crate) progress: Progress,
+    /// When it began.
     pub(crate) now: Timestamp,
+    then: Instant,
 }
 
 /// A pass over an integration, in `time`; what it did, or `None` where somebody else is at it, or it could not even begin.
@@ -88,6 +112,7 @@ pub(crate) async fn over(
         integration,
         progress: begun.progress,
         now,
+        then: Instant::now(),
     };
     care.progress.last = Default::default();
     care.progress.passed_at = Some(now);
@@ -116,7 +141,7 @@ pub(crate) async fn over(
         .wait_asked()
         .and_then(|wait| SignedDuration::try_from(wait).ok());
     if let Some(wait) = asked {
-        care.progress.not_before = Some(now + wait);
+        care.progress.not_before = Some(care.by_now() + wait);
     }
     let kept = app
         .store
@@ -186,8 +211,19 @@ impl Care<'_> {
         // What was in vain waits for its retry with the hook, and may be lost when that is mended: so it is taken first.
         self.take_failed_notifications(client, &mut hooks).await?;
         self.mend(client, &mut hooks).await?;
+        if self.progress.last.mended > 0
+            && let by_now = self.by_now()
+            && let Some(gap) = &mut self.progress.gap
+        {
+            gap.until = gap.until.max(by_now);
+        }
         self.tell_of(&mut hooks).await?;
         self.compare(client, &hooks).await
+    }
+
+    /// What time it is by now.
+    fn by_now(&self) -> Timestamp {
+        self.now + self.then.elapsed()
     }
 
     /// Events may have been lost since `since`, and up to `until`.

@@ -255,7 +255,7 @@ mod tests {
         all[2].ref_updates[0].new = Some("0".repeat(40));
         all[1].ref_updates[0].old = Some("0".repeat(40));
         let made = (14, String::new(), "14".to_owned());
-        assert_eq!(found(&all, &seen(&[])), [made.clone()]);
+        assert_eq!(found(&all, &seen(&[])), std::slice::from_ref(&made));
         assert_eq!(found(&all, &seen(&[11, 12])), [made]);
     }
 
