@@ -179,8 +179,9 @@ impl App {
 
     /// The same at a given moment.
     pub async fn pass(&self, trigger: Trigger, time: Duration, now: Timestamp) -> Value {
-        let end = Instant::now() + time.saturating_sub(KEPT);
-        let integrations = match self.integrations(now).await {
+        let began = Instant::now();
+        let end = began + time.saturating_sub(KEPT);
+        let integrations = match self.integrations().await {
             Ok(integrations) => integrations,
             Err(error) => {
                 let cause = edge::problem::chain(&error);
@@ -194,6 +195,8 @@ impl App {
         let trouble = trigger.trouble();
         let passes = stream::iter(integrations).map(async |integration: Integration| {
             let left = end.saturating_duration_since(Instant::now());
+            // Its turn may come minutes later than the invocation: until when it is this one's alone is counted from then.
+            let now = now + began.elapsed();
             self.one(&integration, trouble, left, now).await
         });
         let did: Vec<Option<Value>> = passes.buffer_unordered(AT_A_TIME).collect().await;
@@ -247,8 +250,8 @@ impl App {
         format!("{url}/{}", integration.name)
     }
 
-    /// The active integrations, from another one on each time, so that where time is short not the same ones go without.
-    async fn integrations(&self, now: Timestamp) -> Result<Vec<Integration>, StoreError> {
+    /// The active integrations, from any of them on, so that where time is short not the same ones go without each time.
+    async fn integrations(&self) -> Result<Vec<Integration>, StoreError> {
         let (mut active, mut after) = (Vec::new(), None);
         loop {
             let page = self.store.integrations(after.as_ref(), PAGE).await?;
@@ -259,11 +262,15 @@ impl App {
                 break;
             }
         }
-        if !active.is_empty() {
-            let passes = usize::try_from(now.as_second() / 60).unwrap_or_default();
-            let first = passes % active.len();
-            active.rotate_left(first);
-        }
+        let any = uuid::Uuid::new_v4().as_u128();
+        let first = u128::try_from(active.len())
+            .ok()
+            .and_then(|count| any.checked_rem(count));
+        active.rotate_left(
+            first
+                .and_then(|it| usize::try_from(it).ok())
+                .unwrap_or_default(),
+        );
         Ok(active)
     }
 }

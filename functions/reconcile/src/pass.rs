@@ -51,11 +51,29 @@ pub(crate) enum Halt {
 impl Halt {
     /// Whether it ends only this step, since it is about one thing and not about Azure DevOps as such.
     pub(crate) fn is_of_one_thing(&self) -> bool {
-        let error = match self {
-            Self::Ado(error) | Self::Baseline(BaselineError::Ado(error)) => error,
-            _ => return false,
-        };
-        !error.is_passing() && !error.is_about_the_token()
+        match (self, self.of_azure_devops()) {
+            (_, Some(error)) => !error.is_passing() && !error.is_about_the_token(),
+            // What a later version wrote, for one.
+            (
+                Self::Store(StoreError::Unreadable(_))
+                | Self::Baseline(BaselineError::Store(StoreError::Unreadable(_))),
+                None,
+            ) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether Azure DevOps has failed, and has not asked for patience.
+    pub(crate) fn is_of_its_side(&self) -> bool {
+        let error = self.of_azure_devops();
+        error.is_some_and(|it| matches!(it, AdoError::Unreachable(_) | AdoError::Garbled(_)))
+    }
+
+    fn of_azure_devops(&self) -> Option<&AdoError> {
+        match self {
+            Self::Ado(error) | Self::Baseline(BaselineError::Ado(error)) => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -229,6 +247,12 @@ impl Care<'_> {
         // What was in vain waits for its retry with the hook, and may be lost when that is mended: so it is taken first.
         self.take_failed_notifications(client, &mut hooks).await?;
         self.mend(client, &mut hooks).await?;
+        if self.progress.last.mended > 0
+            && let by_now = self.moment()
+            && let Some(gap) = &mut self.progress.gap
+        {
+            gap.until = gap.until.max(by_now);
+        }
         self.tell_of(&mut hooks).await?;
         self.compare(client, &hooks).await
     }

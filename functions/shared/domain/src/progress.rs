@@ -23,6 +23,8 @@ pub struct Progress {
     pub swept_on: Option<Date>,
     /// Up to when failed notifications were taken from Azure DevOps' history.
     pub history_until: Option<Timestamp>,
+    /// The reading of that history that is under way.
+    pub reading: Option<Reading>,
     /// Where events may have been lost and nothing was compared since.
     pub gap: Option<Gap>,
     /// The comparison that is under way.
@@ -54,6 +56,27 @@ pub struct Gap {
     pub why: String,
 }
 
+/// A reading of Azure DevOps' history, which goes from hook to hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reading {
+    /// When it began.
+    pub began: Timestamp,
+    /// From when on it reads.
+    pub since: Timestamp,
+    /// Whether that is all that there is.
+    pub is_whole: bool,
+    /// The hook that it was through with last; the next pass goes on behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<Guid>,
+    /// Down to when the notifications of the next hook are read, where it is in the middle of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// How many of those it has read.
+    #[serde(default)]
+    pub count: u32,
+}
+
 /// A comparison of what Azure DevOps has with what was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,6 +92,9 @@ pub struct Comparison {
     /// Whether it is through with the repositories.
     #[serde(default)]
     pub pushes_done: bool,
+    /// The repository or project at which a pass ended because Azure DevOps failed: if it does once more, it is passed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<Guid>,
     /// How many changes it has found that never reached us.
     #[serde(default)]
     pub found: u32,
