@@ -73,7 +73,11 @@ impl Care<'_> {
 
     /// Whether a rotation has begun and not ended: several passwords count without an end.
     async fn is_rotating(&self) -> Result<bool, Halt> {
-        let record = self.app.store.webhook_record(&self.integration.name).await?;
+        let record = self
+            .app
+            .store
+            .webhook_record(&self.integration.name)
+            .await?;
         Ok(record.is_some_and(|record| record.passwords.endless() > 1))
     }
 
