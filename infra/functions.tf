@@ -35,26 +35,29 @@ locals {
 
     # A page of the log unpacks up to a hundred bodies, some of 2 MB; with more memory comes the CPU for it.
     deliveries = {
-      description = "The log of deliveries: list, and one with its body as received"
+      description = "The log of deliveries: list, one with its body as received, and sending them again"
       memory      = 512
       timeout     = 30
       policy      = data.aws_iam_policy_document.deliveries.json
       environment = {
         INTEGRATIONS_TABLE   = aws_dynamodb_table.integrations.name
         EVENTS_TABLE         = aws_dynamodb_table.events.name
+        STACKS_TABLE         = aws_dynamodb_table.stacks.name
         EVENT_RETENTION_DAYS = var.event_retention_days
       }
     }
 
-    # Looking for what a stack follows is as a rule three calls in a row, and Azure DevOps may take 40 s for each.
+    # Looking for what a stack follows is as a rule three calls in a row, and Azure DevOps may take 40 s for each. A preview unpacks
+    # the bodies of a week, as a page of the log does.
     stacks = {
-      description = "Stacks and modules: create, list, show, change, delete"
-      memory      = 256
+      description = "Stacks and modules: create, list, show, change, delete, preview"
+      memory      = 512
       timeout     = 150
       policy      = data.aws_iam_policy_document.stacks.json
       environment = {
         INTEGRATIONS_TABLE   = aws_dynamodb_table.integrations.name
         STACKS_TABLE         = aws_dynamodb_table.stacks.name
+        EVENTS_TABLE         = aws_dynamodb_table.events.name
         SECRET_PREFIX        = local.secret_prefix
         SECRET_RECOVERY_DAYS = var.secret_recovery_days
         AZURE_DEVOPS_URL     = var.azure_devops_url
@@ -156,6 +159,8 @@ locals {
         DISPATCH_QUEUE_URL   = local.queue_urls.dispatch
         MEND_SERVICE_HOOKS   = var.mend_service_hooks
         CALLS_PER_PASS       = var.reconcile_calls_per_pass
+        IN_FLIGHT_SECONDS    = var.in_flight_seconds
+        UNDECIDED_SECONDS    = 10 * local.minute
       }
     }
   }

@@ -67,6 +67,13 @@ data "aws_iam_policy_document" "deliveries" {
     actions   = ["dynamodb:Query"]
     resources = [local.directory_index_arn, local.attention_index_arn]
   }
+
+  # What sending deliveries again would come to.
+  statement {
+    sid       = "ReadWhatFollowsARepository"
+    actions   = ["dynamodb:Query"]
+    resources = [local.followers_index_arn]
+  }
 }
 
 data "aws_iam_policy_document" "stacks" {
@@ -82,6 +89,26 @@ data "aws_iam_policy_document" "stacks" {
     sid       = "ListStacks"
     actions   = ["dynamodb:Query"]
     resources = [local.stacks_directory_index_arn]
+  }
+
+  # Where comparing a repository begins, before the first stack that follows it is written.
+  statement {
+    sid       = "BeginComparing"
+    actions   = ["dynamodb:BatchWriteItem", "dynamodb:Query"]
+    resources = [local.table_arns.stacks]
+  }
+
+  statement {
+    sid       = "ListFollowers"
+    actions   = ["dynamodb:Query"]
+    resources = [local.followers_index_arn]
+  }
+
+  # What a stack that is not saved would make of them.
+  statement {
+    sid       = "ReadDeliveries"
+    actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"]
+    resources = [local.table_arns.events]
   }
 
   # A stack's runs end with it.

@@ -127,6 +127,18 @@ variable "reconcile_schedule" {
   }
 }
 
+variable "in_flight_seconds" {
+  description = "For how many seconds an event may be on its way before reconcile takes it for missing: Azure DevOps tries again for 183 s."
+  type        = number
+  default     = 300
+  nullable    = false
+
+  validation {
+    condition     = var.in_flight_seconds >= 1 && var.in_flight_seconds <= 3600 && floor(var.in_flight_seconds) == var.in_flight_seconds
+    error_message = "in_flight_seconds must be a whole number from 1 to 3600."
+  }
+}
+
 variable "reconcile_calls_per_pass" {
   description = "The most calls of Azure DevOps that one pass of reconcile makes for one integration; what is left is for the next one."
   type        = number

@@ -9,24 +9,24 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use simulator::{Config, Running, Simulator};
 
-const PROJECT: &str = "Harbor";
-const REPOSITORY: &str = "platform";
+pub(crate) const PROJECT: &str = "Harbor";
+pub(crate) const REPOSITORY: &str = "platform";
 const UNKNOWN: &str = "0123456789012345678901234567890123456789";
 
 /// A simulator, somebody who pushes to it, and our client of it.
-struct Bed {
-    simulator: Running,
-    portal: Portal,
-    keyboard: Repository,
-    client: AdoClient,
+pub(crate) struct Bed {
+    pub(crate) simulator: Running,
+    pub(crate) portal: Portal,
+    pub(crate) keyboard: Repository,
+    pub(crate) client: AdoClient,
 }
 
 impl Bed {
-    async fn new() -> Result<Self> {
+    pub(crate) async fn new() -> Result<Self> {
         let simulator = Simulator::start(Config::default()).await?;
         let http = reqwest::Client::builder().no_proxy().build()?;
         let portal = Portal::new(http, simulator.url());
-        let client = client_of(&simulator, &Ado::new()?)?;
+        let client = client_of(&simulator, &Ado::new()?, "good")?;
         Ok(Self {
             keyboard: portal.keyboard("tidewater", PROJECT, REPOSITORY),
             simulator,
@@ -36,7 +36,7 @@ impl Bed {
     }
 
     /// Pushes; gives the head before and after.
-    async fn push(&self, push: Value) -> Result<(String, String)> {
+    pub(crate) async fn push(&self, push: Value) -> Result<(String, String)> {
         let made = self.keyboard.push(push).await?;
         let update = &made["push"]["refUpdates"][0];
         let id = |name: &str| update[name].as_str().map(str::to_owned);
@@ -66,7 +66,7 @@ impl Bed {
         .await
     }
 
-    async fn open(&self, wanted: Value) -> Result<i64> {
+    pub(crate) async fn open(&self, wanted: Value) -> Result<i64> {
         let made = self
             .keyboard
             .call(Method::POST, "pullRequests", wanted)
@@ -95,10 +95,11 @@ impl Bed {
     }
 }
 
-fn client_of(simulator: &Running, ado: &Ado) -> Result<AdoClient> {
+/// Our client, with a token of this kind.
+pub(crate) fn client_of(simulator: &Running, ado: &Ado, token: &str) -> Result<AdoClient> {
     let url = simulator.url();
     let organization = Organization::from_pasted_url(&format!("{url}/tidewater"), url)?;
-    let token = PersonalAccessToken::from_pasted(&simulator.token("good").into())?;
+    let token = PersonalAccessToken::from_pasted(&simulator.token(token).into())?;
     Ok(ado.organization(&organization, &Credential::PersonalAccessToken(token))?)
 }
 
@@ -324,6 +325,7 @@ async fn what_passes_is_told_from_what_is_about_the_token() -> Result<()> {
     let client = client_of(
         &bed.simulator,
         &Ado::with_patience(std::time::Duration::from_millis(300))?,
+        "good",
     )?;
     // The fault; whether it passes and whether it is about the token, of a question and of a status; for how long to wait.
     let passes = (true, false);

@@ -390,10 +390,8 @@ async fn what_was_understood_of_a_delivery_is_announced_as_it_stands() -> Result
         detail_type: "Code Pushed".to_owned(),
         detail: json!({ "delivery": "d", "runs": [], "hostile": "\u{202e}<script>" }),
     };
-    let outcome = OutcomeRecord {
-        outcome: Outcome::ignored("no stack follows this repository", now()),
-        event: Some(event.clone()),
-    };
+    let outcome = Outcome::ignored("no stack follows this repository", now());
+    let outcome = OutcomeRecord::new(outcome, Some(event.clone()));
     let kept = store::body::encode(&serde_json::to_vec(&outcome)?);
     let mut new = json!({
         "pk": "acme#2026-11-25#1", "sk": "2026-11-25T00:00:00.0000000Z#git.push#1#outcome", "outcome": "ignored", "expires": 7,

@@ -155,6 +155,7 @@ async fn s16_what_has_expired_and_is_still_there_is_not_shown_and_in_nobodys_way
         retention: SignedDuration::from_hours(30 * 24),
         body: body.as_bytes(),
         reason: None,
+        recovered: false,
     };
     bed.store().await.record_delivery(&expired).await?;
     assert!(bed.log_of(linked.name.as_str()).await?.is_empty());

@@ -35,6 +35,7 @@ async fn store_at(
         retention: SignedDuration::from_hours(30 * 24),
         body: body.as_bytes(),
         reason: None,
+        recovered: false,
     };
     bed.store().await.record_delivery(&new).await?;
     Ok(event)

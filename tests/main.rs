@@ -1,7 +1,8 @@
 //! Every test that needs a local stack, in one binary: one link, and with cargo-nextest one process a test.
-//! A test that finds no stack fails with a hint. `ado_changes` needs none.
+//! A test that finds no stack fails with a hint. `ado_changes` and `ado_hooks` need none.
 
 mod ado_changes;
+mod ado_hooks;
 mod alarms;
 mod announce;
 mod answers;
@@ -19,7 +20,11 @@ mod dispatch;
 mod dispatch_faults;
 mod faults;
 mod journey;
+mod loss;
 mod outcomes;
+mod preview;
+mod reconcile;
+mod redelivery;
 mod report;
 mod rotation;
 mod run_store;
@@ -27,6 +32,8 @@ mod runs;
 mod samples;
 mod schemas;
 mod secrecy;
+mod seen;
+mod service_hooks;
 mod setup;
 mod stacks;
 mod strangers;

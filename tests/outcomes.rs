@@ -53,10 +53,7 @@ impl Log {
 
     async fn decide(&self, id: &DeliveryId, outcome: Outcome, again: bool) -> Result<bool> {
         let received = self.store.delivery(id).await?.context("no delivery")?;
-        let record = OutcomeRecord {
-            outcome,
-            event: None,
-        };
+        let record = OutcomeRecord::new(outcome, None);
         let retention = SignedDuration::from_hours(24 * RETENTION_DAYS);
         let written = self
             .store
@@ -437,7 +434,10 @@ async fn redeliveries_are_numbered_also_those_that_are_asked_for_at_once() -> Re
     for number in 1..=2 {
         let (status, body) = log.redeliver(&text, &json!({})).await?;
         assert_eq!(status, 202);
-        assert_eq!(body, json!({ "id": text, "redelivery": number }));
+        assert_eq!(
+            body,
+            json!({ "id": text, "redelivery": number, "rerun": false })
+        );
     }
     // Without a body at all.
     let path = format!("/deliveries/{text}/redelivery");
@@ -494,7 +494,7 @@ async fn what_cannot_be_dispatched_is_not_delivered_again() -> Result<()> {
 
     let event = log.push().await?;
     for body in [
-        json!({ "rerun": true }),
+        json!({ "rerun": "yes" }),
         json!({ "dryRun": true }),
         json!([]),
         json!(1),

@@ -70,7 +70,8 @@ async fn a_stack_keeps_the_ids_of_what_it_follows_and_the_names_as_they_are_now(
     let asked = azure_devops.requests().len();
     let (status, created) = create(&app, &wanted).await?;
     assert_eq!(status, 201, "{created}");
-    assert_eq!(azure_devops.requests().len() - asked, 3);
+    // The repositories, the branch, the project root; and as it is the first one, its newest push and open pull requests.
+    assert_eq!(azure_devops.requests().len() - asked, 5);
     assert!(created["notes"].is_null(), "{created}");
     assert_eq!(created, shown(&app, &name).await?);
     for (field, value) in [

@@ -210,10 +210,7 @@ impl Watched {
     async fn decide(&self, outcome: Outcome) -> Result<()> {
         let log = self.bed.log_of(self.linked.name.as_str()).await?;
         let id = log[0]["id"].as_str().context("no id")?.parse()?;
-        let record = OutcomeRecord {
-            outcome,
-            event: None,
-        };
+        let record = OutcomeRecord::new(outcome, None);
         let retention = SignedDuration::from_hours(24 * RETENTION_DAYS);
         let written = self
             .bed

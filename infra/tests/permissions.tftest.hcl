@@ -52,10 +52,14 @@ run "roles" {
         AskForRedeliveries                    = "dynamodb:PutItem"
         ReadDeliveries                        = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query"
         ListIntegrationsAndWhatWantsAttention = "dynamodb:Query"
+        ReadWhatFollowsARepository            = "dynamodb:Query"
       }
       stacks = {
         KeepStacks       = "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem"
         ListStacks       = "dynamodb:Query"
+        BeginComparing   = "dynamodb:BatchWriteItem dynamodb:Query"
+        ListFollowers    = "dynamodb:Query"
+        ReadDeliveries   = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query"
         ListRunsOfAStack = "dynamodb:Query"
         ReadIntegrations = "dynamodb:GetItem"
         ReadCredentials  = "secretsmanager:GetSecretValue"

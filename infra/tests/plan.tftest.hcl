@@ -103,7 +103,7 @@ run "functions" {
       contains([
         "INTEGRATIONS_TABLE", "EVENTS_TABLE", "STACKS_TABLE", "EVENT_RETENTION_DAYS", "RUN_RETENTION_DAYS", "SECRET_PREFIX", "SECRET_RECOVERY_DAYS",
         "AZURE_DEVOPS_URL", "INTEGRATION_CACHE_SECONDS", "LOOKUP_REST_SECONDS", "DISPATCH_QUEUE_URL", "REPORT_QUEUE_URL", "REPORT_DEAD_LETTER_QUEUE_URL", "EVENT_BUS_NAME",
-        "ANNOUNCE_FAILURE_QUEUE_URL", "MEND_SERVICE_HOOKS", "CALLS_PER_PASS",
+        "ANNOUNCE_FAILURE_QUEUE_URL", "MEND_SERVICE_HOOKS", "CALLS_PER_PASS", "IN_FLIGHT_SECONDS", "UNDECIDED_SECONDS",
       ], variable)
     ]]))
     error_message = "An environment has names and numbers, never a secret; a new variable is to be listed here."
@@ -245,7 +245,7 @@ run "schedule" {
   }
 
   assert {
-    condition     = local.functions.reconcile.environment["MEND_SERVICE_HOOKS"] == true && local.functions.reconcile.environment["CALLS_PER_PASS"] == 250
+    condition     = local.functions.reconcile.environment["MEND_SERVICE_HOOKS"] == true && local.functions.reconcile.environment["CALLS_PER_PASS"] == 250 && local.functions.reconcile.environment["IN_FLIGHT_SECONDS"] == 300 && local.functions.reconcile.environment["UNDECIDED_SECONDS"] == 600
     error_message = "reconcile mends, and makes at most 250 calls, unless the deployer says otherwise."
   }
 

@@ -191,6 +191,12 @@ run "local_endpoint_elsewhere" {
   expect_failures = [var.local_endpoint]
 }
 
+run "in_flight_seconds" {
+  command = plan
+  variables { in_flight_seconds = 0 }
+  expect_failures = [var.in_flight_seconds]
+}
+
 run "integration_cache_seconds" {
   command = plan
   variables { integration_cache_seconds = 0 }

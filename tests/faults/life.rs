@@ -9,9 +9,7 @@ use anyhow::{Context, Result};
 use futures::future::join_all;
 
 use super::{push, stored, tap_with};
-use crate::support::{
-    Bed, Fate, Fleet, FleetOptions, Linked, Outcome, Tap, api_faults::ApiFault, url_event,
-};
+use crate::support::{ApiFault, Bed, Fate, Fleet, FleetOptions, Linked, Outcome, Tap, url_event};
 
 /// A moment of a delivery.
 #[derive(Clone, Copy, Debug)]

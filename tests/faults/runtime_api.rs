@@ -5,7 +5,7 @@
 use anyhow::Result;
 
 use super::{push, stored};
-use crate::support::{Bed, Fleet, FleetOptions, Tap, api_faults::ApiFault};
+use crate::support::{ApiFault, Bed, Fleet, FleetOptions, Tap};
 
 #[tokio::test]
 async fn r5_a_next_that_fails_ends_the_process_and_a_new_one_serves() -> Result<()> {
@@ -126,9 +126,9 @@ fn the_harness_gives_a_process_the_time_and_memory_that_infra_gives_the_function
         let line = webhook.lines().find(|line| line.trim().starts_with(name));
         line.and_then(|line| line.split('=').nth(1)?.trim().parse::<u64>().ok())
     };
-    let timeout = crate::support::program::TIMEOUT.as_secs();
+    let timeout = crate::support::harness::TIMEOUT.as_secs();
     assert_eq!(setting("timeout"), Some(timeout));
-    let memory = crate::support::program::MEMORY;
+    let memory = crate::support::harness::MEMORY;
     assert_eq!(setting("memory"), Some(u64::from(memory)));
     Ok(())
 }

@@ -152,6 +152,7 @@ class Stack:
             "azure_devops_url": json.loads(self._simulator_ready.read_text())["url"],
             "deletion_protection": "false",
             "environment": ENVIRONMENT,
+            "in_flight_seconds": "2",  # the demo shows a lost push found again, and is not to wait five minutes for it
             "integration_cache_seconds": "5",  # a journey shows what becomes of an unlinked integration, and is not to wait a minute for it
             "local_endpoint": endpoint,
             "log_level": LOG_LEVEL,

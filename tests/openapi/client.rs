@@ -1,18 +1,22 @@
 //! Our client goes through all that it can ask, as the functions have it do, and is refused in each way.
 
-use ado::{Ado, AdoClient, AdoError, NewStatus, Since, StatusState, Version};
+use ado::{
+    Ado, AdoClient, AdoError, NewStatus, NewSubscription, NotificationResult, NotificationsWanted,
+    Since, StatusState, Version,
+};
 use anyhow::{Context, Result, ensure};
-use domain::{Credential, Organization, PersonalAccessToken};
+use domain::{Credential, Organization, PersonalAccessToken, WebhookPassword};
 use integration_tests::Portal;
 use reqwest::Method;
 use serde_json::{Value, json};
 use simulator::Running;
 
-/// Asks everything of the simulator, through `url`.
+/// Asks everything of the simulator, through `url`. `receiver` takes deliveries.
 pub(crate) async fn goes_through_all(
     simulator: &Running,
     portal: &Portal,
     url: &str,
+    receiver: &str,
 ) -> Result<()> {
     let of = |organization: &str, kind: &str| client(url, organization, simulator.token(kind));
     let good = of("tidewater", "good")?;
@@ -59,6 +63,8 @@ pub(crate) async fn goes_through_all(
     }
     what_changed(portal, &good).await?;
     reports(portal, &good).await?;
+    what_was_missed(portal, &good).await?;
+    hooks(portal, &good, receiver).await?;
 
     refused(of("tidewater", "expired")?.connected_user().await, |it| {
         matches!(it, AdoError::TokenExpired)
@@ -94,6 +100,10 @@ pub(crate) async fn goes_through_all(
             .items
             .is_empty()
     );
+    ensure!(good.project("harbor").await?.name == "Harbor");
+    refused(good.project("Nowhere").await, |it| {
+        matches!(it, AdoError::NotFound(_))
+    })?;
     refused(good.repositories("Nowhere").await, |it| {
         matches!(it, AdoError::NotFound(_))
     })?;
@@ -219,6 +229,88 @@ async fn reports(portal: &Portal, good: &AdoClient) -> Result<()> {
     refused(
         good.pull_request(project, repository, number + 1_000).await,
         |it| matches!(it, AdoError::NotFound(_)),
+    )
+}
+
+/// Lists what was pushed and what is open, of a repository and of its project, a page at a time.
+async fn what_was_missed(portal: &Portal, good: &AdoClient) -> Result<()> {
+    let (project, repository) = PLATFORM;
+    portal
+        .keyboard("tidewater", project, repository)
+        .push(json!({ "branch": "missed", "from": "main", "files": { "prod/missed.tf": "# new" } }))
+        .await?;
+    for skip in [0, 1] {
+        let found = good.pushes(project, repository, 1, skip).await?;
+        ensure!(
+            found.len() == 1 && !found[0].ref_updates.is_empty(),
+            "{found:?}"
+        );
+    }
+    for status in ["active", "abandoned", "completed", "all"] {
+        for skip in [0, 50] {
+            good.pull_requests(project, status, 50, skip).await?;
+            good.pull_requests_of(project, repository, status, 50, skip)
+                .await?;
+        }
+    }
+    let active = good.pull_requests(project, "active", 50, 0).await?;
+    ensure!(!active.is_empty(), "no pull request is judged");
+    Ok(())
+}
+
+/// Makes a service hook, looks at it in each way, replaces and deletes it.
+async fn hooks(portal: &Portal, good: &AdoClient, receiver: &str) -> Result<()> {
+    let (project, repository) = PLATFORM;
+    let projects = good.projects(100, None).await?.items;
+    let harbor = projects.iter().find(|it| it.name == project);
+    let password = WebhookPassword::new("open-sesame".to_owned());
+    let wanted = NewSubscription {
+        event_type: "git.push",
+        resource_version: "1.0",
+        project_id: &harbor.context("no project")?.id,
+        url: receiver,
+        password: &password,
+    };
+    let made = good.create_subscription(&wanted).await?;
+    good.replace_subscription(&made.id, &wanted).await?;
+    let found = good.subscriptions_of_project(wanted.project_id).await?;
+    ensure!(found.iter().any(|it| it.id == made.id), "it is not found");
+    good.subscription(&made.id).await?;
+    portal
+        .keyboard("tidewater", project, repository)
+        .push(json!({ "branch": "main", "files": { "prod/told.tf": "# new" } }))
+        .await?;
+    portal.settle().await?;
+    for (result, count) in [
+        (NotificationResult::Succeeded, 1),
+        (NotificationResult::Failed, 0),
+    ] {
+        let wanted = NotificationsWanted {
+            subscriptions: &[&made.id],
+            result,
+            since: "2026-01-01T00:00:00Z".parse()?,
+            until: None,
+            most: 100,
+            most_of_each: 50,
+        };
+        let found = good.notifications(&wanted).await?;
+        let whole = found.iter().filter(|it| it.event.is_some()).count();
+        ensure!(whole == count, "{result:?}: {found:?}");
+    }
+    good.delete_subscription(&made.id).await?;
+    refused(good.delete_subscription(&made.id).await, |it| {
+        matches!(it, AdoError::NotFound(_))
+    })?;
+    refused(good.subscription(&made.id).await, |it| {
+        matches!(it, AdoError::NotFound(_))
+    })?;
+    let nowhere = NewSubscription {
+        url: "nowhere",
+        ..wanted
+    };
+    refused(
+        good.create_subscription(&nowhere).await,
+        |it| matches!(it, AdoError::Refused(message) if message.contains("url")),
     )
 }
 

@@ -68,12 +68,7 @@ fn documents<'a>(
 
 /// All that our client asks, and all that the simulator serves.
 async fn recorded() -> Result<Vec<Exchange>> {
-    let config = Config {
-        // 36 hours of probation in a tenth of a second.
-        time_scale: 1_000_000.0,
-        ..Config::default()
-    };
-    let simulator = Simulator::start(config).await?;
+    let simulator = Simulator::start(Config::default()).await?;
     let http = reqwest::Client::builder().no_proxy().build()?;
     let portal = Portal::new(http, simulator.url());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -84,7 +79,7 @@ async fn recorded() -> Result<Vec<Exchange>> {
     tokio::spawn(async move { axum::serve(listener, answers).await });
 
     let of_client = Recorder::before(simulator.url(), Caller::Client).await?;
-    client::goes_through_all(&simulator, &portal, &of_client.url).await?;
+    client::goes_through_all(&simulator, &portal, &of_client.url, &receiver).await?;
     let of_test = Recorder::before(simulator.url(), Caller::Test).await?;
     surface::is_driven(&simulator, &portal, &of_test.url, &receiver).await?;
     Ok([of_client.exchanges(), of_test.exchanges()].concat())

@@ -1,9 +1,12 @@
-//! How tests and the demo reach a local stack: its addresses, calls signed as an operator signs them, deliveries as
-//! Azure DevOps sends them, and the people at the simulator's portal.
+//! How tests, the demo and the benches reach a local stack: its addresses, calls signed as an operator signs them, deliveries as
+//! Azure DevOps sends them, the people at the simulator's portal, and functions that run in process or under a harness.
 //!
-//! It knows nothing of how the functions work.
+//! What it knows of how the functions work is how each is started.
 
 pub mod executor;
+pub mod harness;
+pub mod in_process;
+pub mod loss;
 pub mod portal;
 pub mod stack;
 

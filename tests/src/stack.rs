@@ -57,6 +57,8 @@ pub struct Description {
     pub azure_dev_ops: AzureDevOps,
     /// The local AWS.
     pub endpoint_url: String,
+    /// The environment's name, which the functions' names have in them.
+    pub environment: String,
     /// The keys of the account's root, for looking behind the functions.
     pub admin: Keys,
     /// The names of the tables.
@@ -176,6 +178,12 @@ impl Answer {
         } else {
             self.json()
         }
+    }
+}
+
+impl AsRef<Self> for Stack {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 
@@ -299,6 +307,31 @@ impl Stack {
         }
         instructions.apply_to_request_http1x(&mut request);
         Answer::read(self.http.execute(request.try_into()?).await?).await
+    }
+
+    /// Invokes a function that has no URL, as its schedule does, and waits for what it answers.
+    ///
+    /// # Errors
+    ///
+    /// Where the local AWS refuses, or the function fails.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
+        let Description {
+            endpoint_url,
+            environment,
+            admin,
+            ..
+        } = &self.description;
+        let url = format!(
+            "{endpoint_url}/2015-03-31/functions/stackhook-{environment}-{function}/invocations"
+        );
+        let body = event.to_string();
+        let answer = self
+            .signed(admin, "lambda", Method::POST, &url, &[], body)
+            .await?;
+        if answer.headers.contains_key("x-amz-function-error") {
+            bail!("{function} failed: {}", answer.text);
+        }
+        answer.expect(200)
     }
 
     /// Sends a delivery to an endpoint as Azure DevOps does: Basic authentication with an empty username.

@@ -1,32 +1,22 @@
 //! What tests share: the functions in process on tables of the tests' own and the stack's secrets, with names of their own, so that tests
 //! can run at the same time.
 
-pub(crate) mod answer;
-pub(crate) mod api_faults;
 pub(crate) mod aws_stub;
+pub(crate) mod caring;
 pub(crate) mod dispatching;
-mod environment;
-pub(crate) mod fleet;
-mod function_url;
-pub(crate) mod program;
-mod runtime_api;
 pub(crate) mod schemas;
-pub(crate) mod tap;
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use ado::Ado;
 use anyhow::{Context, Result, ensure};
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::{config::Credentials, types::AttributeValue};
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{IntegrationName, Organization, OrganizationName, PasswordDigest, Status};
-use integration_tests::{Answer, Portal, Stack, stack::Keys};
+use integration_tests::{Answer, Portal, Stack};
 use jiff::Timestamp;
-use lambda_http::{Body, Request, RequestExt, Response};
+use lambda_http::{Body, Request};
 use secrets::Secrets;
 use serde_json::Value;
 use simulator::{Config as SimulatorConfig, Running, Simulator};
@@ -35,46 +25,28 @@ use store::{
     keys::{INTEGRATION, PARTITION, SORT},
 };
 
-pub(crate) use environment::Outcome;
-pub(crate) use fleet::{Fleet, FleetOptions};
-pub(crate) use function_url::url_event;
-pub(crate) use tap::{Fate, Tap};
+pub(crate) use integration_tests::{
+    harness::{self, ApiFault, Fate, Fleet, FleetOptions, Outcome, Tap, answer},
+    in_process::{
+        CACHE_SECONDS, REST_SECONDS, RETENTION_DAYS, json, locked, new_name, now, parts, request,
+        send,
+    },
+};
 
-/// How long a warm instance goes on with what it has read, in tests that do not wait for it.
-pub(crate) const CACHE_SECONDS: u64 = 60;
-/// How long an instance does not look again for a password that did not fit: what is waited for whenever a password is given
-/// away. Five seconds where it is deployed.
-pub(crate) const REST_SECONDS: u64 = 1;
-/// How many days deliveries are kept.
-pub(crate) const RETENTION_DAYS: i64 = 30;
 /// How many days runs are kept.
 pub(crate) const RUN_RETENTION_DAYS: i64 = 365;
-
-/// A lock whose holder panicked is still good here.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The moment of a test; the one place where tests ask the clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests have to know the time, as handlers do"
-)]
-pub(crate) fn now() -> Timestamp {
-    Timestamp::now()
-}
-
-/// A name that no other test has.
-pub(crate) fn new_name(purpose: &str) -> String {
-    let id = uuid::Uuid::new_v4().simple().to_string();
-    format!("{purpose}-{}", &id[..12])
-}
 
 /// The local stack with what is needed to run functions on it in process.
 pub(crate) struct Bed {
     pub(crate) stack: Stack,
     /// Where `setup` asks for parked deliveries to go on: the stack's own queue, unless a test looks at its own.
     pub(crate) setup_queue: String,
+}
+
+impl AsRef<Stack> for Bed {
+    fn as_ref(&self) -> &Stack {
+        &self.stack
+    }
 }
 
 /// An integration that was made for a test, without Azure DevOps.
@@ -95,35 +67,15 @@ impl Bed {
 
     /// The SDK's configuration against `endpoint`, as the account's root.
     pub(crate) async fn aws_at(&self, endpoint: &str) -> SdkConfig {
-        let Keys {
-            access_key_id,
-            secret_access_key,
-        } = self.stack.description.admin.clone();
-        aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(self.stack.description.region.clone()))
-            .credentials_provider(Credentials::new(
-                access_key_id,
-                secret_access_key,
-                None,
-                None,
-                "stack.json",
-            ))
-            .endpoint_url(endpoint)
-            .load()
-            .await
+        self.stack.aws_at(endpoint).await
     }
 
     pub(crate) fn tables(&self) -> Tables {
-        let table = |name: &str| self.stack.description.scratch_tables[name].clone();
-        Tables {
-            integrations: table("integrations"),
-            events: table("events"),
-            stacks: table("stacks"),
-        }
+        self.stack.scratch()
     }
 
     pub(crate) async fn store_at(&self, endpoint: &str) -> Store {
-        Store::new(&self.aws_at(endpoint).await, self.tables())
+        self.stack.store_at(endpoint).await
     }
 
     pub(crate) async fn store(&self) -> Store {
@@ -131,11 +83,7 @@ impl Bed {
     }
 
     pub(crate) async fn secrets_at(&self, endpoint: &str) -> Secrets {
-        Secrets::new(
-            &self.aws_at(endpoint).await,
-            self.stack.description.secret_prefix.clone(),
-            7,
-        )
+        self.stack.secrets_at(endpoint).await
     }
 
     pub(crate) async fn secrets(&self) -> Secrets {
@@ -164,11 +112,19 @@ impl Bed {
         self.unlink_at(&self.stack.description.endpoint_url).await
     }
 
-    /// `unlink` with AWS at `endpoint`.
+    /// `unlink` with AWS at `endpoint`, for integrations that have no service hooks.
     pub(crate) async fn unlink_at(&self, endpoint: &str) -> unlink::App {
+        self.unlink_of(&self.stack.description.azure_dev_ops.url, endpoint)
+            .await
+    }
+
+    /// `unlink` with Azure DevOps and AWS at these addresses.
+    pub(crate) async fn unlink_of(&self, azure_devops: &str, endpoint: &str) -> unlink::App {
         unlink::App::new(
             self.store_at(endpoint).await,
             self.secrets_at(endpoint).await,
+            Ado::with_patience(Duration::from_secs(5)).expect("TLS can be set up"),
+            azure_devops.to_owned(),
             RUN_RETENTION_DAYS,
         )
     }
@@ -215,18 +171,10 @@ impl Bed {
         azure_devops: &Running,
         endpoint: &str,
     ) -> Result<setup::App> {
-        let config = setup::Config {
-            azure_devops_url: azure_devops.url().to_owned(),
-            webhook_url: self.stack.description.webhook.clone(),
-            lookup_rest: Duration::from_secs(REST_SECONDS),
-        };
-        Ok(setup::App::new(
-            self.store_at(endpoint).await,
-            self.secrets_at(endpoint).await,
-            Ado::new()?,
-            queues::Queue::new(&self.aws_at(endpoint).await, self.setup_queue.clone()),
-            config,
-        ))
+        let queue = self.setup_queue.clone();
+        self.stack
+            .setup_at(endpoint, azure_devops.url(), queue)
+            .await
     }
 
     /// An integration that `setup` has made, against a simulator.
@@ -422,49 +370,26 @@ pub(crate) fn with_password(name: &str, password: &str, body: impl Into<Vec<u8>>
     )
 }
 
+/// The event of a delivery.
+pub(crate) fn url_event(linked: &Linked, body: &str) -> Value {
+    let request = http::Request::post(format!("/{}", linked.name.as_str()))
+        .header(http::header::AUTHORIZATION, basic(&linked.password))
+        .header(
+            http::header::CONTENT_TYPE,
+            "application/json; charset=utf-8",
+        )
+        .body(())
+        .expect("a request of known parts");
+    harness::event(&request.into_parts().0, body.as_bytes())
+}
+
 /// What Azure DevOps authenticates with: the password, and no user.
 pub(crate) fn basic(password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!(":{password}")))
 }
 
-/// Any request.
-pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request {
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let mut request = http::Request::builder().method(method).uri("/");
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let request = request.body(body).expect("a request of known parts");
-    let query: aws_lambda_events::query_map::QueryMap = query.parse().expect("never fails");
-    request
-        .with_raw_http_path(path)
-        .with_query_string_parameters(query)
-}
-
 pub(crate) fn get(path: &str) -> Request {
     request("GET", path, &[], Body::Empty)
-}
-
-pub(crate) fn send(method: &str, path: &str, body: &Value) -> Request {
-    request(method, path, &[], Body::from(body.to_string()))
-}
-
-/// The body of a successful answer.
-pub(crate) fn json(response: Response<Body>) -> Result<Value> {
-    let (status, body) = parts(&response)?;
-    ensure!((200..300).contains(&status), "status {status}: {body}");
-    Ok(body)
-}
-
-/// Status and JSON body of any answer.
-pub(crate) fn parts(response: &Response<Body>) -> Result<(u16, Value)> {
-    let bytes: &[u8] = response.body().as_ref();
-    let body = if bytes.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(bytes)?
-    };
-    Ok((response.status().as_u16(), body))
 }
 
 /// The last part of a problem's type.

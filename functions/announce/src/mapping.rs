@@ -80,7 +80,7 @@ pub(crate) fn announcement(
             };
             of_outcome(*outcome, before.as_deref())
         }
-        EventsImage::Delivery(_) | EventsImage::Redelivery(_) | EventsImage::Other => Ok(None),
+        EventsImage::Delivery(_) | EventsImage::Redelivery(..) | EventsImage::Other => Ok(None),
     }
 }
 
@@ -285,16 +285,15 @@ mod tests {
 
     fn outcome(word: OutcomeWord, event: Option<&str>) -> OutcomeRecord {
         let detail_type = event.map(str::to_owned);
-        OutcomeRecord {
-            outcome: domain::Outcome {
-                word,
-                ..domain::Outcome::ignored("note", jiff::Timestamp::UNIX_EPOCH)
-            },
-            event: detail_type.map(|detail_type| store::BusEvent {
-                detail_type,
-                detail: json!({ "delivery": "d" }),
-            }),
-        }
+        let outcome = domain::Outcome {
+            word,
+            ..domain::Outcome::ignored("note", jiff::Timestamp::UNIX_EPOCH)
+        };
+        let event = detail_type.map(|detail_type| store::BusEvent {
+            detail_type,
+            detail: json!({ "delivery": "d" }),
+        });
+        OutcomeRecord::new(outcome, event)
     }
 
     #[test]

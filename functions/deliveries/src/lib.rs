@@ -1,8 +1,11 @@
 //! The delivery log: what was received, in words, newest first, what each stack made of it, and each body exactly as it came.
 //! It changes nothing of that; it can ask for a delivery to be dispatched again.
 
+pub mod filters;
 mod list;
-mod view;
+pub mod log;
+mod redeliveries;
+pub mod view;
 
 use edge::{
     Problem, ProblemKind,
@@ -12,8 +15,6 @@ use edge::{
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, Response};
-use serde::Deserialize;
-use serde_json::json;
 use store::{Delivery, DeliveryId, Store, Tables};
 
 /// The function with what it keeps between invocations.
@@ -33,8 +34,7 @@ impl App {
         let tables = Tables {
             integrations: config::required("INTEGRATIONS_TABLE")?,
             events: config::required("EVENTS_TABLE")?,
-            // This function has no business there, nor a right to it.
-            stacks: String::new(),
+            stacks: config::required("STACKS_TABLE")?,
         };
         let days: i64 = config::required("EVENT_RETENTION_DAYS")?;
         Ok(Self::new(Store::new(&edge::aws().await, tables), days))
@@ -61,10 +61,11 @@ impl App {
             (["deliveries"], &Method::GET) => list::list(self, request, now).await,
             (["deliveries", id], &Method::GET) => self.one(id).await,
             (["deliveries", id, "redelivery"], &Method::POST) => {
-                self.redeliver(request, id, now).await
+                redeliveries::one(self, request, id, now).await
             }
+            (["redeliveries"], &Method::POST) => redeliveries::range(self, request, now).await,
             (["deliveries"] | ["deliveries", _], _) => Err(no_such_method("GET")),
-            (["deliveries", _, "redelivery"], _) => Err(no_such_method("POST")),
+            (["deliveries", _, "redelivery"] | ["redeliveries"], _) => Err(no_such_method("POST")),
             _ => Err(no_such_path()),
         }
     }
@@ -75,23 +76,6 @@ impl App {
         let record = self.store.outcome(&delivery.head.id).await;
         let outcome = record.map_err(Problem::ours)?.map(|record| record.outcome);
         Ok((StatusCode::OK, view::whole(&delivery, outcome.as_ref())))
-    }
-
-    /// `POST /deliveries/{id}/redelivery`: lets it be dispatched again. That makes no run a second time; it makes those that
-    /// were missed.
-    async fn redeliver(&self, request: &Request, id: &str, now: Timestamp) -> Answer {
-        let _no_fields: Nothing = edge::http::optional_body(request)?;
-        let delivery = self.delivery(id).await?;
-        if let Some(why) = view::no_event(delivery.head.kind) {
-            return Err(Problem::new(ProblemKind::NotAnEvent, why));
-        }
-        let asked = self
-            .store
-            .redeliver(&delivery, self.retention, now)
-            .await
-            .map_err(Problem::ours)?;
-        let body = json!({ "id": delivery.head.id.to_string(), "redelivery": asked });
-        Ok((StatusCode::ACCEPTED, body))
     }
 
     async fn delivery(&self, id: &str) -> Result<Delivery, Problem> {
@@ -105,8 +89,3 @@ impl App {
         })
     }
 }
-
-/// A body without any field.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}

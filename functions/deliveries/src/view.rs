@@ -7,17 +7,37 @@ use serde_json::{Value, json};
 use store::{Delivery, DeliveryHead, DeliveryKind, keys};
 
 /// A delivery with its body understood, once.
-pub(crate) struct Read<'a> {
+pub struct Read<'a> {
     delivery: &'a Delivery,
     notification: Option<Notification>,
 }
 
 impl<'a> Read<'a> {
-    pub(crate) fn new(delivery: &'a Delivery) -> Self {
+    /// Understands its body.
+    #[must_use]
+    pub fn new(delivery: &'a Delivery) -> Self {
         Self {
             delivery,
             notification: envelope::parse(&delivery.body).ok(),
         }
+    }
+
+    /// Its keys, kind and receipt.
+    #[must_use]
+    pub fn head(&self) -> &'a DeliveryHead {
+        &self.delivery.head
+    }
+
+    /// What was understood of it; `None` where nothing was.
+    #[must_use]
+    pub fn notification(&self) -> Option<&Notification> {
+        self.notification.as_ref()
+    }
+
+    /// The same, to be kept.
+    #[must_use]
+    pub fn into_notification(self) -> Option<Notification> {
+        self.notification
     }
 
     /// Whether it happened in the repository that `wanted` names: by id, name, or project and name.
@@ -46,7 +66,9 @@ impl<'a> Read<'a> {
         self.notification.as_ref()?.event.repository()
     }
 
-    fn summary(&self) -> String {
+    /// It in words.
+    #[must_use]
+    pub fn summary(&self) -> String {
         let kind = self.delivery.head.kind;
         match (kind, &self.notification) {
             (DeliveryKind::Event, Some(notification)) => {
@@ -77,6 +99,9 @@ impl<'a> Read<'a> {
             "summary": self.summary(),
             "outcome": outcome(head),
         });
+        if head.recovered {
+            row["recovered"] = json!(true);
+        }
         if let Some(notification) = &self.notification {
             row["eventType"] = json!(summary::plain(notification.event_type.as_str()));
             row["eventId"] = json!(notification.event_id.as_deref().map(summary::plain));
@@ -128,7 +153,8 @@ pub(crate) fn undecided(kind: DeliveryKind) -> &'static str {
 }
 
 /// Why a delivery cannot be dispatched again; `None` for an event.
-pub(crate) fn no_event(kind: DeliveryKind) -> Option<&'static str> {
+#[must_use]
+pub fn no_event(kind: DeliveryKind) -> Option<&'static str> {
     match kind {
         DeliveryKind::Event => None,
         DeliveryKind::Test => {

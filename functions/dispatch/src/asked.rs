@@ -25,6 +25,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) in_order_of: Option<String>,
     /// Of a pull request's commit: its number. A further attempt is made where the last was cancelled by us.
     pub(crate) proposes: Option<i64>,
+    /// Whether somebody asked for it again: then no newer push is in its way.
+    pub(crate) is_rerun: bool,
 }
 
 impl App {
@@ -56,12 +58,18 @@ impl App {
                     run,
                     in_order_of,
                     proposes,
+                    is_rerun,
                 } = &mut wanted[at];
                 results[at] = match added {
                     Added::Made if run.state == RunState::Superseded => Some(overtaken(run)),
                     Added::Made => {
                         made.push(run.clone());
                         Some(verdict(run, Verdict::Run, run.reason.clone()))
+                    }
+                    // The newer push stays the last of its ref.
+                    Added::Overtaken(_) if *is_rerun => {
+                        *in_order_of = None;
+                        None
                     }
                     // For the record; it is never announced.
                     Added::Overtaken(by) => {

@@ -17,9 +17,15 @@ use jiff::{SignedDuration, Timestamp};
 use queues::Later;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::Value;
-use store::{Delivery, DeliveryId, DeliveryKind, EventsImage, StoreError, events_image, keys};
+use store::{
+    Delivery, DeliveryId, DeliveryKind, EventsImage, OutcomeRecord, Redelivery, StoreError,
+    events_image, keys,
+};
 
-use crate::{App, delivery::Turn};
+use crate::{
+    App,
+    delivery::{Clock, Turn},
+};
 
 /// How many repositories are at work at once.
 const AT_A_TIME: usize = 16;
@@ -117,10 +123,10 @@ impl App {
     /// Dispatches what the function was called with, in `time`; gives what is to come again.
     pub async fn handle(&self, trigger: Trigger, time: Duration, now: Timestamp) -> Answer {
         self.slow().clear();
-        let end = Instant::now() + time;
+        let (end, clock) = (Instant::now() + time, Clock::started(now));
         let failed = match trigger {
-            Trigger::Stream(event) => self.records(event.records, end, now).await,
-            Trigger::Queue(event) => self.messages(event.records, end, now).await,
+            Trigger::Stream(event) => self.records(event.records, end, clock).await,
+            Trigger::Queue(event) => self.messages(event.records, end, clock).await,
         };
         Answer {
             batch_item_failures: failed
@@ -138,7 +144,7 @@ impl App {
         &self,
         records: Vec<dynamodb::EventRecord>,
         end: Instant,
-        now: Timestamp,
+        clock: Clock,
     ) -> Vec<String> {
         let loaded: Vec<Result<Option<Job>, String>> = stream::iter(records)
             .map(|record| self.load(record))
@@ -152,7 +158,7 @@ impl App {
                 Err(record) => failed.push(record),
             }
         }
-        failed.extend(self.all(jobs, end, now).await);
+        failed.extend(self.all(jobs, end, clock).await);
         failed
     }
 
@@ -160,7 +166,7 @@ impl App {
     async fn load(&self, record: dynamodb::EventRecord) -> Result<Option<Job>, String> {
         let number = record.change.sequence_number.unwrap_or_default();
         let image = record.change.new_image;
-        let of = |delivery: Option<Delivery>, again: bool| {
+        let of = |delivery: Option<Delivery>, (again, rerun): (bool, Option<u32>)| {
             delivery.map(|delivery| Job {
                 record: number.clone(),
                 delivery,
@@ -168,6 +174,7 @@ impl App {
                     door: Door::Stream,
                     tries: 0,
                     again,
+                    rerun,
                 },
             })
         };
@@ -176,12 +183,11 @@ impl App {
                 .store
                 .delivery_of_image(image)
                 .await
-                .map(|delivery| of(Some(delivery), false)),
-            Ok(EventsImage::Redelivery(id)) => self
-                .store
-                .delivery(&id)
+                .map(|delivery| of(Some(delivery), (false, None))),
+            Ok(EventsImage::Redelivery(id, redelivery)) => self
+                .asked_again(&id, redelivery)
                 .await
-                .map(|delivery| of(delivery, true)),
+                .map(|(delivery, rerun)| of(delivery, (true, rerun))),
             Ok(EventsImage::Outcome(..) | EventsImage::Other) => Ok(None),
             Err(error) => Err(error),
         };
@@ -195,8 +201,23 @@ impl App {
         })
     }
 
+    /// The delivery of a redelivery, and the redelivery that asks for new runs: this one, or one that is parked and goes on by it.
+    async fn asked_again(
+        &self,
+        id: &DeliveryId,
+        redelivery: Redelivery,
+    ) -> Result<(Option<Delivery>, Option<u32>), StoreError> {
+        let rerun = if redelivery.rerun {
+            Some(redelivery.number)
+        } else {
+            let record = self.store.outcome(id).await?;
+            record.and_then(|record| parked_rerun(&record))
+        };
+        Ok((self.store.delivery(id).await?, rerun))
+    }
+
     /// Dispatches deliveries; gives the records of those that are to come again.
-    async fn all(&self, mut jobs: Vec<Job>, end: Instant, now: Timestamp) -> Vec<String> {
+    async fn all(&self, mut jobs: Vec<Job>, end: Instant, clock: Clock) -> Vec<String> {
         jobs.sort_by_key(|job| job.delivery.head.received);
         let mut lanes: BTreeMap<String, Vec<Job>> = BTreeMap::new();
         for job in jobs {
@@ -206,7 +227,7 @@ impl App {
             .map(|lane| async move {
                 let mut failed = Vec::new();
                 for job in lane {
-                    if !self.one(&job, end, now).await {
+                    if !self.one(&job, end, clock).await {
                         failed.push(job.record);
                     }
                 }
@@ -219,7 +240,7 @@ impl App {
     }
 
     /// Dispatches one delivery, whatever happens to it. Whether it is done with.
-    async fn one(&self, job: &Job, end: Instant, now: Timestamp) -> bool {
+    async fn one(&self, job: &Job, end: Instant, clock: Clock) -> bool {
         let Job { delivery, turn, .. } = job;
         let left = end.saturating_duration_since(Instant::now());
         if left < TOO_LITTLE {
@@ -229,12 +250,12 @@ impl App {
             Door::Stream => IN_THE_STREAM.min(left - KEPT),
             Door::Queue => left - KEPT,
         };
-        let dispatched = AssertUnwindSafe(self.dispatch(delivery, *turn, now)).catch_unwind();
+        let dispatched = AssertUnwindSafe(self.dispatch(delivery, *turn, clock)).catch_unwind();
         let done = match tokio::time::timeout(most, dispatched).await {
             Ok(Ok(done)) => done,
             Ok(Err(_panic)) => {
                 let why = "dispatching it failed for a reason that the log has (a panic)";
-                self.give_up(delivery, *turn, why, now).await
+                self.give_up(delivery, *turn, why, clock.now()).await
             }
             Err(_elapsed) => {
                 tracing::warn!(
@@ -245,7 +266,7 @@ impl App {
                 let tries = turn.tries + 1;
                 if tries > MOST_TIMES_OUT {
                     let why = "dispatching it takes longer than an invocation may";
-                    self.give_up(delivery, *turn, why, now).await
+                    self.give_up(delivery, *turn, why, clock.now()).await
                 } else {
                     self.try_later(delivery, Turn { tries, ..*turn }, OURS)
                         .await
@@ -265,12 +286,12 @@ impl App {
         &self,
         messages: Vec<sqs::SqsMessage>,
         end: Instant,
-        now: Timestamp,
+        clock: Clock,
     ) -> Vec<String> {
         let failed: Vec<Option<String>> = stream::iter(messages)
             .map(|message| async move {
                 let id = message.message_id.clone().unwrap_or_default();
-                let done = AssertUnwindSafe(self.message(&message, end, now))
+                let done = AssertUnwindSafe(self.message(&message, end, clock))
                     .catch_unwind()
                     .await;
                 match done {
@@ -292,11 +313,11 @@ impl App {
         &self,
         message: &sqs::SqsMessage,
         end: Instant,
-        now: Timestamp,
+        clock: Clock,
     ) -> Result<(), String> {
         let body = message.body.as_deref().unwrap_or_default();
         if let Ok(given_up) = serde_json::from_str::<GivenUp>(body) {
-            return self.sweep(&given_up.batch, now).await;
+            return self.sweep(&given_up.batch, clock.now()).await;
         }
         let later: Later =
             serde_json::from_str(body).map_err(|_shown| "it is none of ours".to_owned())?;
@@ -305,46 +326,51 @@ impl App {
                 delivery,
                 tries,
                 again,
+                rerun,
             } => {
+                let mut turn = Turn {
+                    door: Door::Queue,
+                    tries,
+                    again,
+                    rerun,
+                };
                 let id: DeliveryId = delivery
                     .parse()
                     .map_err(|_shown| "it names no delivery".to_owned())?;
                 // What became of it says whether there is anything left to do: it may have been found twice.
                 let read = async {
-                    let is_done = match again {
-                        true => false,
-                        false => {
-                            let record = self.store.outcome(&id).await?;
-                            record.is_some_and(|it| it.outcome.word != OutcomeWord::Parked)
-                        }
+                    let record = match again {
+                        true => None,
+                        false => self.store.outcome(&id).await?,
                     };
+                    let is_done = record
+                        .as_ref()
+                        .is_some_and(|it| it.outcome.word != OutcomeWord::Parked);
                     let found = if is_done {
                         None
                     } else {
                         self.store.delivery(&id).await?
                     };
-                    Ok::<_, StoreError>(found)
+                    Ok::<_, StoreError>((found, record.and_then(|it| parked_rerun(&it))))
                 };
                 let found = match read.await {
-                    Ok(found) => found,
+                    Ok((found, None)) => found,
+                    Ok((found, parked)) => {
+                        (turn.again, turn.rerun) = (true, parked);
+                        found
+                    }
                     Err(error) => {
                         tracing::warn!(
                             delivery,
                             cause = edge::problem::chain(&error),
                             "a delivery cannot be read now"
                         );
-                        let later = Later::delivery(&id, tries, again);
-                        let sent = self.queue.put_off(&later, OURS).await;
+                        let sent = self.queue.put_off(&turn.later(&id), OURS).await;
                         return sent.map_err(|error| error.to_string());
                     }
                 };
                 let Some(delivery) = found else {
                     return Ok(()); // done, or kept long enough
-                };
-                let turn = Turn {
-                    door: Door::Queue,
-                    tries,
-                    again,
                 };
                 let receives = message.attributes.get("ApproximateReceiveCount");
                 let receives: u32 = receives.and_then(|count| count.parse().ok()).unwrap_or(1);
@@ -353,14 +379,14 @@ impl App {
                         "dispatching it ended without a word {} times: the log has more",
                         receives - 1
                     );
-                    return self.give_up(&delivery, turn, &why, now).await;
+                    return self.give_up(&delivery, turn, &why, clock.now()).await;
                 }
                 let job = Job {
                     record: String::new(),
                     delivery,
                     turn,
                 };
-                if self.one(&job, end, now).await {
+                if self.one(&job, end, clock).await {
                     Ok(())
                 } else {
                     Err("there was no time for it, or it could not be put off".to_owned())
@@ -369,7 +395,7 @@ impl App {
             Later::Unpark {
                 integration,
                 second,
-            } => self.unpark(&integration, second, now).await,
+            } => self.unpark(&integration, second, clock.now()).await,
         }
     }
 
@@ -461,6 +487,13 @@ impl App {
             .await;
         sent.into_iter().collect()
     }
+}
+
+/// The redelivery for new runs that a delivery is parked as.
+fn parked_rerun(record: &OutcomeRecord) -> Option<u32> {
+    record
+        .rerun
+        .filter(|_| record.outcome.word == OutcomeWord::Parked)
 }
 
 /// What must go one after the other: the deliveries of one repository. One that tells none has a lane of its own.

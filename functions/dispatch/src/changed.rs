@@ -78,7 +78,7 @@ pub(crate) async fn by_pull_request(
 }
 
 /// A branch's name as people know it.
-pub(crate) fn short(branch: &str) -> &str {
+fn short(branch: &str) -> &str {
     branch.strip_prefix("refs/heads/").unwrap_or(branch)
 }
 

@@ -4,17 +4,18 @@
 use std::time::{Duration, Instant};
 
 use domain::{
-    Event, Guid, Integration, IntegrationName, Outcome, OutcomeWord, Status,
-    event::{PullRequest, Repository},
+    Integration, IntegrationName, Outcome, OutcomeWord, Stack, Status,
+    compared::Compared,
+    outcome::ForStack,
+    rules::{self, Subject},
     run::CancelReason,
-    summary::{place, plain},
+    summary::place,
 };
-use envelope::Notification;
 use jiff::Timestamp;
 use queues::Later;
-use store::{BusEvent, Delivery, DeliveryKind, OpenOf, OutcomeRecord, StoreError};
+use store::{Delivery, DeliveryId, DeliveryKind, OpenOf, OutcomeRecord, StoreError};
 
-use crate::{App, Hindrance, batch::Door, pull_request, told};
+use crate::{App, Hindrance, batch::Door, told};
 
 /// After how many puttings off what cannot be asked counts as not known: a quarter of an hour, with the waits of [`wait`].
 const LAST_TRY: u32 = 7;
@@ -32,6 +33,39 @@ pub(crate) struct Turn {
     pub(crate) tries: u32,
     /// Whether somebody asked for it anew.
     pub(crate) again: bool,
+    /// The redelivery that asks for new runs, also of what has had its runs.
+    pub(crate) rerun: Option<u32>,
+}
+
+impl Turn {
+    /// The message by which a delivery comes again in this way.
+    pub(crate) fn later(&self, id: &DeliveryId) -> Later {
+        match self.rerun {
+            Some(number) => Later::rerun(id, self.tries, number),
+            None => Later::delivery(id, self.tries, self.again),
+        }
+    }
+}
+
+/// What time it is, from the moment that the handler was told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    told: Timestamp,
+    then: Instant,
+}
+
+impl Clock {
+    /// The clock of an invocation that begins.
+    pub(crate) fn started(now: Timestamp) -> Self {
+        Self {
+            told: now,
+            then: Instant::now(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.told + self.then.elapsed()
+    }
 }
 
 /// A delivery that is being decided.
@@ -39,14 +73,26 @@ pub(crate) struct Turn {
 pub(crate) struct Case<'a> {
     pub(crate) delivery: &'a Delivery,
     pub(crate) integration: &'a Integration,
+    /// When its turn began.
     pub(crate) now: Timestamp,
+    pub(crate) clock: Clock,
     pub(crate) is_last_try: bool,
     pub(crate) door: Door,
+    /// The redelivery that asks for new runs.
+    pub(crate) rerun: Option<u32>,
 }
 
 impl Case<'_> {
     pub(crate) fn id(&self) -> String {
         self.delivery.head.id.to_string()
+    }
+
+    /// Why there is a run: what touches its stack, and that it was asked for again where it was.
+    pub(crate) fn reason(&self, touched: String) -> String {
+        match self.rerun {
+            Some(number) => format!("asked for again (redelivery {number}): {touched}"),
+            None => touched,
+        }
     }
 }
 
@@ -67,10 +113,10 @@ impl App {
         &self,
         delivery: &Delivery,
         turn: Turn,
-        now: Timestamp,
+        clock: Clock,
     ) -> Result<(), String> {
         let started = Instant::now();
-        let done = self.decided_or_put_off(delivery, turn, now).await;
+        let done = self.decided_or_put_off(delivery, turn, clock).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (id, integration) = (delivery.head.id.to_string(), delivery.head.id.integration());
         match done {
@@ -107,24 +153,21 @@ impl App {
         &self,
         delivery: &Delivery,
         turn: Turn,
-        now: Timestamp,
+        clock: Clock,
     ) -> Result<Done, String> {
-        let decided = match self.decide(delivery, turn, now).await {
+        let decided = match self.decide(delivery, turn, clock).await {
             // Found out with a token that was kept: it may have been replaced.
             Err((Hindrance::Token(_) | Hindrance::SignIn(_), true)) => {
                 let name = name_of(delivery);
                 if let Some(name) = &name {
                     self.has_a_new_token(name).await.map_err(words)?;
                 }
-                self.decide(delivery, turn, now).await
+                self.decide(delivery, turn, clock).await
             }
             decided => decided,
         };
         match decided {
-            Ok((outcome, event)) => {
-                self.write(delivery, turn, OutcomeRecord { outcome, event })
-                    .await
-            }
+            Ok(record) => self.write(delivery, turn, record).await,
             // A token that is good meets one, too, while Azure DevOps, or a proxy before it, has a bad moment.
             Err((Hindrance::SignIn(why), _)) if turn.tries < MOST_SIGN_INS => {
                 self.asked_later(delivery, turn, &why, None).await
@@ -136,9 +179,10 @@ impl App {
                 self.asked_later(delivery, turn, &why, after).await
             }
             Err((Hindrance::Token(why) | Hindrance::SignIn(why), _)) => {
-                self.park_for_the_token(delivery, turn, &why, now).await
+                self.park_for_the_token(delivery, turn, &why, clock.now())
+                    .await
             }
-            Err((Hindrance::ForGood(why), _)) => self.park(delivery, turn, &why, now).await,
+            Err((Hindrance::ForGood(why), _)) => self.park(delivery, turn, &why, clock.now()).await,
             Err((Hindrance::Ours(why), _)) => Err(why),
         }
     }
@@ -172,15 +216,8 @@ impl App {
         now: Timestamp,
     ) -> Result<Done, String> {
         let outcome = Outcome::parked(why, now);
-        self.write(
-            delivery,
-            turn,
-            OutcomeRecord {
-                outcome,
-                event: None,
-            },
-        )
-        .await
+        self.write(delivery, turn, OutcomeRecord::new(outcome, None))
+            .await
     }
 
     /// Parks a delivery whose dispatching ended more than once without a word.
@@ -219,7 +256,7 @@ impl App {
         let event = Some(told::connection_failing(delivery, why, now));
         let outcome = Outcome::parked(note, now);
         let done = self
-            .write(delivery, turn, OutcomeRecord { outcome, event })
+            .write(delivery, turn, OutcomeRecord::new(outcome, event))
             .await?;
         if let Some(name) = name_of(delivery)
             && self.has_a_new_token(&name).await.map_err(words)?
@@ -237,6 +274,13 @@ impl App {
         turn: Turn,
         record: OutcomeRecord,
     ) -> Result<Done, String> {
+        let record = OutcomeRecord {
+            // It is still the same one when it goes on.
+            rerun: turn
+                .rerun
+                .filter(|_| record.outcome.word == OutcomeWord::Parked),
+            ..record
+        };
         let (word, runs) = (record.outcome.word, record.outcome.runs().count());
         let head = &delivery.head;
         let write = async |record: &OutcomeRecord| {
@@ -245,20 +289,27 @@ impl App {
                 .record_outcome(&head.id, head.received, record, retention, again)
                 .await
         };
-        let written = match write(&record).await {
+        let too_large = |written: &Result<bool, StoreError>| {
+            matches!(
+                written,
+                Err(StoreError::Refused { .. } | StoreError::Unreadable(_))
+            )
+        };
+        let mut record = record;
+        let mut written = write(&record).await;
+        if too_large(&written) && record.compared.take().is_some() {
+            written = write(&record).await;
+        }
+        let written = match written {
             // Thousands of runs by one delivery: that they are there counts, and they name the delivery themselves.
             Err(StoreError::Refused { .. } | StoreError::Unreadable(_)) => {
                 let note = format!("{runs} runs: the decisions are too many to be kept");
                 let outcome = Outcome {
                     note: Some(note),
                     decisions: Vec::new(),
-                    ..record.outcome
+                    ..record.outcome.clone()
                 };
-                write(&OutcomeRecord {
-                    outcome,
-                    event: record.event,
-                })
-                .await
+                write(&OutcomeRecord { outcome, ..record }).await
             }
             written => written,
         };
@@ -272,7 +323,7 @@ impl App {
         turn: Turn,
         wait: Duration,
     ) -> Result<Done, String> {
-        let later = Later::delivery(&delivery.head.id, turn.tries, turn.again);
+        let later = turn.later(&delivery.head.id);
         let sent = self.queue.put_off(&later, wait).await;
         sent.map(|()| Done::PutOff)
             .map_err(|error| error.to_string())
@@ -316,8 +367,9 @@ impl App {
         &self,
         delivery: &Delivery,
         turn: Turn,
-        now: Timestamp,
-    ) -> Result<(Outcome, Option<BusEvent>), (Hindrance, bool)> {
+        clock: Clock,
+    ) -> Result<OutcomeRecord, (Hindrance, bool)> {
+        let now = clock.now();
         let fresh = |hindrance: Hindrance| (hindrance, false);
         if let Some(why) = unfit(delivery) {
             return Err(fresh(why));
@@ -329,9 +381,14 @@ impl App {
         })?;
         let tell = |outcome: Outcome| {
             let event = told::understood(delivery, &notification, &outcome);
-            (outcome, event)
+            OutcomeRecord::new(outcome, event)
         };
-        let subject = match subject(&notification) {
+        let subject = rules::subject(
+            &notification.event_type,
+            &notification.event,
+            notification.is_test,
+        );
+        let subject = match subject {
             Ok(subject) => subject,
             Err(note) => return Ok(tell(Outcome::ignored(note, now))),
         };
@@ -370,104 +427,69 @@ impl App {
             );
             return Ok(tell(Outcome::ignored(note, now)));
         }
-        if turn.door == Door::Stream && self.slow().contains(&name) {
-            let why = "Azure DevOps did not answer for this integration a moment ago".to_owned();
-            return Err(fresh(Hindrance::Passing(why, None)));
-        }
         let case = Case {
             delivery,
             integration: &integration,
             now,
+            clock,
             is_last_try: turn.tries >= LAST_TRY,
             door: turn.door,
+            rerun: turn.rerun,
         };
-        let (client, was_kept) = self.client(&integration, case.door).await.map_err(fresh)?;
-        let each = match &subject {
-            Subject::Push(push, _) => self.decide_push(&case, &client, push, &stacks).await,
-            Subject::PullRequest(it, number, comment, repository) => {
-                self.decide_pull_request(
-                    &case,
-                    &client,
-                    (it, *number),
-                    *comment,
-                    (repository, &stacks),
-                )
-                .await
+        let (seen, each) = tokio::join!(
+            self.note_push(&case, &subject),
+            self.decide_subject(&case, &subject, &stacks)
+        );
+        // A delivery that is put off, or parked, is there to go on: its push is not missing.
+        seen.map_err(fresh)?;
+        let (each, compared) = each?;
+        Ok(OutcomeRecord {
+            compared: Some(compared),
+            ..tell(Outcome::decided(each, now))
+        })
+    }
+
+    /// Asks Azure DevOps what a delivery means for the stacks; beside a hindrance, whether the token was one that had been kept.
+    async fn decide_subject(
+        &self,
+        case: &Case<'_>,
+        subject: &Subject<'_>,
+        stacks: &[Stack],
+    ) -> Result<(Vec<ForStack>, Compared), (Hindrance, bool)> {
+        let name = &case.integration.name;
+        if case.door == Door::Stream && self.slow().contains(name) {
+            let why = "Azure DevOps did not answer for this integration a moment ago".to_owned();
+            return Err((Hindrance::Passing(why, None), false));
+        }
+        let (client, was_kept) = self
+            .client(case.integration, case.door)
+            .await
+            .map_err(|hindrance| (hindrance, false))?;
+        let each = match subject {
+            Subject::Push(push, _) => self.decide_push(case, &client, push, stacks).await,
+            Subject::PullRequest(about) => {
+                self.decide_pull_request(case, &client, about, stacks).await
             }
         };
-        let each = each.map_err(|hindrance| (hindrance, was_kept))?;
-        Ok(tell(Outcome::decided(each, now)))
+        each.map_err(|hindrance| (hindrance, was_kept))
     }
-}
 
-/// What a delivery is about.
-enum Subject<'a> {
-    Push(&'a domain::event::Push, Guid),
-    PullRequest(
-        &'a PullRequest,
-        i64,
-        Option<&'a domain::event::Comment>,
-        Guid,
-    ),
-}
-
-impl Subject<'_> {
-    fn repository(&self) -> &Guid {
-        match self {
-            Self::Push(_, repository) | Self::PullRequest(_, _, _, repository) => repository,
-        }
+    /// Notes that the stacks have seen a push; one without a number cannot be missed either.
+    async fn note_push(&self, case: &Case<'_>, subject: &Subject<'_>) -> Result<(), Hindrance> {
+        let Subject::Push(push, repository) = subject else {
+            return Ok(());
+        };
+        let Some(push_id) = push.push_id else {
+            return Ok(());
+        };
+        let names = push.ref_updates.iter().map(|update| update.name.clone());
+        let refs: Vec<String> = names.collect();
+        let name = &case.integration.name;
+        Ok(self
+            .store
+            .saw_push(name, repository, push_id, &refs, case.now)
+            .await?)
     }
-}
-
-/// What a notification is about; in words why it asks no stack for anything.
-fn subject(notification: &Notification) -> Result<Subject<'_>, String> {
-    if notification.is_test {
-        return Err("it is a sample of the Test button".to_owned());
-    }
-    match &notification.event {
-        Event::Push(push) => Ok(Subject::Push(push, repository(push.repository.as_ref())?)),
-        Event::PullRequest(_, it) => {
-            let number = it
-                .number
-                .ok_or("the event does not tell the pull request's number")?;
-            Ok(Subject::PullRequest(
-                it,
-                number,
-                None,
-                repository(it.repository.as_ref())?,
-            ))
-        }
-        Event::Comment(comment) if !pull_request::asks(comment) => Err(
-            "the comment does not ask for a run: that is `/stackhook run` in its first line"
-                .to_owned(),
-        ),
-        Event::Comment(comment) => {
-            let it = comment.pull_request.as_ref();
-            let it = it.ok_or("the event does not tell the pull request: its subscription needs resource version 2.0")?;
-            let number = it
-                .number
-                .ok_or("the event does not tell the pull request's number")?;
-            let repository = repository(it.repository.as_ref())
-                .map_err(|_absent| "the event does not tell the repository: its subscription needs resource version 2.0")?;
-            Ok(Subject::PullRequest(it, number, Some(comment), repository))
-        }
-        Event::WithoutDetails => Err(
-            "the subscription sends no details: set its “Resource details to send” to All"
-                .to_owned(),
-        ),
-        Event::Other => Err(format!(
-            "Stackhook does not act upon {}",
-            plain(notification.event_type.as_str())
-        )),
-    }
-}
-
-fn repository(told: Option<&Repository>) -> Result<Guid, String> {
-    let id = told.and_then(|repository| repository.id.as_deref());
-    let id =
-        id.ok_or("the event does not tell the repository: set “Resource details to send” to All")?;
-    id.parse()
-        .map_err(|_guid| "the event's repository has an id that is none".to_owned())
 }
 
 /// Why a delivery is none that can be dispatched.

@@ -5,33 +5,25 @@
 
 use ado::AdoClient;
 use domain::{
-    Guid, Run, Stack,
-    event::{Comment, CommentChange, PullRequest},
+    Changed, Compared, Guid, Run, Stack,
+    compared::{ComparedPullRequest, Room},
+    event::{Comment, PullRequest},
     outcome::{ForStack, Verdict},
+    rules::{self, AboutPullRequest},
     run::{CancelReason, Identity, RunKind, RunPullRequest, Trigger},
     summary::plain,
     touch::Touch,
 };
-use store::OpenOf;
+use jiff::Timestamp;
+use store::{OpenOf, SeenPullRequest};
 
 use crate::{
     App, Hindrance,
     asked::Wanted,
-    changed::{self, Place, short},
+    changed::{self, Place},
     delivery::Case,
     push::{is_commit, named},
 };
-
-/// What a comment says that asks for a run.
-const COMMAND: [&str; 2] = ["/stackhook", "run"];
-
-/// Whether a comment asks for a run: its first line that says anything is the command.
-pub(crate) fn asks(comment: &Comment) -> bool {
-    let content = comment.content.as_deref().unwrap_or_default();
-    let first = content.lines().map(str::trim).find(|line| !line.is_empty());
-    comment.change != CommentChange::Deleted
-        && first.is_some_and(|line| line.split_whitespace().eq(COMMAND))
-}
 
 /// A pull request as it is now.
 #[derive(Clone, Debug)]
@@ -45,93 +37,111 @@ struct Now {
     target_ref: String,
     commit: Option<String>,
     supports_iterations: Option<bool>,
+    /// When it was read, or a little before; `None` where it is as the event has it.
+    read_at: Option<Timestamp>,
 }
 
 impl App {
-    /// Decides on a pull request; `comment` is the one that asks for a run. `stacks` follow its repository.
+    /// Decides on a pull request. `stacks` follow its repository.
+    ///
+    /// How it was when it was read, for that is what is decided upon, counts as seen then, even if it cannot be decided now: the
+    /// delivery goes on.
     pub(crate) async fn decide_pull_request(
         &self,
         case: &Case<'_>,
         client: &AdoClient,
-        (pull_request, number): (&PullRequest, i64),
-        comment: Option<&Comment>,
-        (repository, stacks): (&Guid, &[Stack]),
-    ) -> Result<Vec<ForStack>, Hindrance> {
+        about: &AboutPullRequest<'_>,
+        stacks: &[Stack],
+    ) -> Result<(Vec<ForStack>, Compared), Hindrance> {
+        let mut seen = None;
+        let decided = self
+            .decide_as_it_is(case, client, about, stacks, &mut seen)
+            .await;
+        if let Some(seen) = seen {
+            let name = &case.integration.name;
+            let repository = &about.repository;
+            self.store.saw_pull_request(name, repository, &seen).await?;
+        }
+        decided
+    }
+
+    async fn decide_as_it_is(
+        &self,
+        case: &Case<'_>,
+        client: &AdoClient,
+        about: &AboutPullRequest<'_>,
+        stacks: &[Stack],
+        seen: &mut Option<SeenPullRequest>,
+    ) -> Result<(Vec<ForStack>, Compared), Hindrance> {
+        let AboutPullRequest {
+            told: pull_request,
+            number,
+            comment,
+            ref repository,
+        } = *about;
         let Some(first) = stacks.first() else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Compared::default()));
         };
         let place = Place {
             project: first.project.id.as_str(),
             repository: repository.as_str(),
         };
         let now = now(case, client, place, pull_request, number).await?;
-        if now.status != "active" {
-            let state = plain(&now.status);
+        *seen = now.seen();
+        if let Some(why) = rules::is_closed(&now.status) {
             let reason = CancelReason::PullRequestClosed;
-            return self
-                .cancel(
-                    case,
-                    repository,
-                    &now,
-                    stacks,
-                    reason,
-                    &format!("the pull request is {state}"),
-                )
-                .await;
+            let each = self
+                .cancel(case, repository, &now, stacks, reason, &why)
+                .await?;
+            return Ok((each, now.compared(None)));
         }
         let mut each = Vec::new();
-        let (into, elsewhere): (Vec<&Stack>, Vec<&Stack>) = stacks
-            .iter()
-            .partition(|stack| stack.branch.as_str() == now.target_ref);
-        if !elsewhere.is_empty() {
-            let others: Vec<Stack> = elsewhere.into_iter().cloned().collect();
-            let why = format!(
-                "the pull request goes into `{}`, which is not tracked",
-                plain(short(&now.target_ref))
-            );
+        let (mut others, mut why_elsewhere, mut willing) = (Vec::new(), None, Vec::new());
+        for stack in stacks {
+            if let Some(why) = rules::goes_elsewhere(stack, &now.target_ref) {
+                others.push(stack.clone());
+                why_elsewhere = Some(why);
+            } else if let Some(why) = rules::is_not_wanted(stack, now.is_fork, now.is_draft) {
+                each.push(ForStack::nothing(stack, why.to_owned()));
+            } else {
+                willing.push(stack);
+            }
+        }
+        if let Some(why) = why_elsewhere {
             let reason = CancelReason::PullRequestRetargeted;
             each.extend(
                 self.cancel(case, repository, &now, &others, reason, &why)
                     .await?,
             );
         }
-        let mut willing = Vec::new();
-        for stack in into {
-            let no = if now.is_fork && !stack.allow_forks {
-                "the pull request comes from a fork"
-            } else if now.is_draft && !stack.run_drafts {
-                "draft pull request"
-            } else {
-                willing.push(stack);
-                continue;
-            };
-            each.push(no_run(stack, no.to_owned()));
-        }
         if willing.is_empty() {
-            return Ok(each);
+            return Ok((each, now.compared(None)));
         }
         let Some(commit) = commit(case, client, place, &now).await? else {
             return Err(Hindrance::ForGood(
                 "Azure DevOps does not say which commit the pull request is at".to_owned(),
             ));
         };
+        if let Some(seen) = seen
+            && !seen.commits.contains(&commit)
+        {
+            seen.commits.insert(0, commit.clone());
+        }
         let changed =
             changed::by_pull_request(client, place, &now.target_ref, &commit, case.is_last_try)
                 .await?;
         let mut wanted = Vec::new();
         for stack in willing {
             match changed.touch(stack) {
-                Touch::No(reason) => each.push(no_run(stack, reason)),
+                Touch::No(reason) => each.push(ForStack::nothing(stack, reason)),
                 Touch::Yes(reason) => {
                     let (identity, trigger) = identity(case, number, &commit, comment);
                     let run = Run {
                         ref_name: now.source_ref.clone(),
-                        reason: match trigger {
-                            Trigger::Comment => {
-                                format!("`{}` in a comment; {reason}", COMMAND.join(" "))
-                            }
+                        reason: case.reason(match trigger {
+                            Trigger::Comment => rules::by_comment(&reason),
                             _ => reason,
-                        },
+                        }),
                         pull_request: Some(now.of_run()),
                         delivery: Some(case.id()),
                         changed_paths: named(&changed),
@@ -148,7 +158,8 @@ impl App {
                         stack,
                         run,
                         in_order_of: None,
-                        proposes: comment.is_none().then_some(number),
+                        proposes: (comment.is_none() && case.rerun.is_none()).then_some(number),
+                        is_rerun: case.rerun.is_some(),
                     });
                 }
             }
@@ -159,7 +170,9 @@ impl App {
             // The event that closed it may have been dispatched before these runs were there to be cancelled.
             let after = self::now(case, client, place, pull_request, number).await?;
             let because = match after {
-                after if after.status != "active" => Some(CancelReason::PullRequestClosed),
+                after if rules::is_closed(&after.status).is_some() => {
+                    Some(CancelReason::PullRequestClosed)
+                }
                 after if after.target_ref != now.target_ref => {
                     Some(CancelReason::PullRequestRetargeted)
                 }
@@ -172,7 +185,7 @@ impl App {
                 .await?;
         }
         each.extend(asked);
-        Ok(each)
+        Ok((each, now.compared(Some(&changed))))
     }
 
     /// Cancels the open runs of a pull request that these stacks have; the others of them it concerns for `why`.
@@ -208,7 +221,7 @@ impl App {
         }
         for stack in stacks {
             if !each.iter().any(|one| one.stack == stack.name) {
-                each.push(no_run(stack, why.to_owned()));
+                each.push(ForStack::nothing(stack, why.to_owned()));
             }
         }
         Ok(each)
@@ -223,6 +236,8 @@ async fn now(
     told: &PullRequest,
     number: i64,
 ) -> Result<Now, Hindrance> {
+    // What is asked before it is read: whatever happened before this moment is in what is read.
+    let read_at = case.clock.now();
     let asked = client
         .pull_request(place.project, place.repository, number)
         .await;
@@ -248,6 +263,7 @@ async fn now(
             target_ref: current.target_ref.or(told.target_ref).unwrap_or_default(),
             commit: current.source_commit.or(told.source_commit),
             supports_iterations: current.supports_iterations.or(told.supports_iterations),
+            read_at: Some(read_at),
         },
         None => Now {
             number,
@@ -259,6 +275,7 @@ async fn now(
             target_ref: told.target_ref.unwrap_or_default(),
             commit: told.source_commit,
             supports_iterations: told.supports_iterations,
+            read_at: None,
         },
     })
 }
@@ -296,6 +313,7 @@ enum Owned {
     PullRequest(i64, String),
     Comment(i64, i64, i64),
     Request(String),
+    Rerun(String, u32),
 }
 
 impl Owned {
@@ -312,33 +330,65 @@ impl Owned {
                 comment: *comment,
             },
             Self::Request(id) => Identity::Request(id),
+            Self::Rerun(delivery, redelivery) => Identity::Rerun {
+                delivery,
+                redelivery: *redelivery,
+                ref_name: None,
+            },
         }
     }
 }
 
-/// What makes the run the same as another. A comment whose numbers are not told goes by its delivery.
+/// What makes the run the same as another. A comment whose numbers are not told goes by its delivery. What is asked for again
+/// goes by that alone: the pull request may have another commit when it is tried once more.
 fn identity(
     case: &Case<'_>,
     number: i64,
     commit: &str,
     comment: Option<&Comment>,
 ) -> (Owned, Trigger) {
-    match comment {
-        None => (
-            Owned::PullRequest(number, commit.to_owned()),
-            Trigger::PullRequest,
-        ),
-        Some(comment) => {
-            let owned = match (comment.thread, comment.id) {
-                (Some(thread), Some(id)) => Owned::Comment(number, thread, id),
-                _ => Owned::Request(case.id()),
-            };
-            (owned, Trigger::Comment)
-        }
-    }
+    let trigger = match comment {
+        None => Trigger::PullRequest,
+        Some(_) => Trigger::Comment,
+    };
+    let comment = comment.map(|comment| (comment.thread, comment.id));
+    let owned = match (case.rerun, comment) {
+        (Some(redelivery), _) => Owned::Rerun(case.id(), redelivery),
+        (None, None) => Owned::PullRequest(number, commit.to_owned()),
+        (None, Some((Some(thread), Some(id)))) => Owned::Comment(number, thread, id),
+        (None, Some(_)) => Owned::Request(case.id()),
+    };
+    (owned, trigger)
 }
 
 impl Now {
+    /// What is kept of it as seen. The commit that is taken for its source's is added once it is known.
+    fn seen(&self) -> Option<SeenPullRequest> {
+        let commit = self.commit.clone().filter(|commit| is_commit(commit));
+        Some(SeenPullRequest {
+            number: self.number,
+            commits: commit.into_iter().collect(),
+            status: self.status.clone(),
+            is_draft: self.is_draft,
+            target_ref: self.target_ref.clone(),
+            read_at: self.read_at?,
+        })
+    }
+
+    /// It as it is kept, with what it would change.
+    fn compared(&self, changed: Option<&Changed>) -> Compared {
+        Compared {
+            refs: Vec::new(),
+            pull_request: Some(ComparedPullRequest {
+                status: self.status.clone(),
+                target_ref: self.target_ref.clone(),
+                is_draft: self.is_draft,
+                is_fork: self.is_fork,
+                changed: changed.map(|changed| Room::default().keep(changed)),
+            }),
+        }
+    }
+
     fn of_run(&self) -> RunPullRequest {
         RunPullRequest {
             number: self.number,
@@ -348,51 +398,5 @@ impl Now {
             is_fork: self.is_fork,
             supports_iterations: self.supports_iterations,
         }
-    }
-}
-
-fn no_run(stack: &Stack, reason: String) -> ForStack {
-    ForStack {
-        stack: stack.name.clone(),
-        verdict: Verdict::None,
-        reason,
-        run: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_command_itself_asks_for_a_run() {
-        let comment = |content: &str, change| Comment {
-            content: Some(content.to_owned()),
-            change,
-            ..Comment::default()
-        };
-        for content in [
-            "/stackhook run",
-            "  /stackhook   run \r\nplease",
-            "\n\n/stackhook run",
-        ] {
-            assert!(asks(&comment(content, CommentChange::Made)), "{content:?}");
-        }
-        for content in [
-            "",
-            "/stackhook",
-            "/stackhook run prod",
-            "please /stackhook run",
-            "> /stackhook run",
-            "/Stackhook Run",
-            "x\n/stackhook run",
-        ] {
-            assert!(!asks(&comment(content, CommentChange::Made)), "{content:?}");
-        }
-        assert!(
-            asks(&comment("/stackhook run", CommentChange::Edited)),
-            "its id makes it run once"
-        );
-        assert!(!asks(&comment("/stackhook run", CommentChange::Deleted)));
     }
 }

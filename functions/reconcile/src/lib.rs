@@ -1,27 +1,57 @@
 //! What nobody else sees to, on a schedule: the health of service hooks, tokens that end, deliveries that were never dispatched,
 //! and events that never reached us.
 //!
-//! Each integration has its own pass, bounded in time and in calls of Azure DevOps, one call at a time; what does not fit goes
-//! on in the next one. One integration in trouble does not hold up another.
+//! Each integration has a pass of its own, bounded in time and in calls of Azure DevOps, one call at a time; what does not fit
+//! goes on in the next one. One integration in trouble does not hold up another.
+//!
+//! | step | module |
+//! |---|---|
+//! | one integration's pass: the order of the steps, and what stops them | `pass.rs` |
+//! | deliveries without an outcome, integrations gone silent, tokens that end | `forgotten.rs`, `warnings.rs` |
+//! | whether the connection works | `connected.rs` |
+//! | service hooks: looked at, mended, told of | `health.rs`, `mending.rs` |
+//! | failed notifications out of Azure DevOps' history | `history.rs` |
+//! | pushes and pull requests that nobody has seen | `compare.rs`, `pushes.rs`, `pull_requests.rs`; the deliveries that are made of them, `recovered.rs` |
 
-use std::time::Duration;
+mod compare;
+mod connected;
+mod forgotten;
+mod health;
+mod history;
+mod mending;
+mod pass;
+mod pull_requests;
+mod pushes;
+mod recovered;
+mod warnings;
+
+use std::time::{Duration, Instant};
 
 use ado::Ado;
 use bus::Bus;
+use domain::{Integration, IntegrationName, Status};
 use edge::config;
+use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use queues::Queue;
 use secrets::Secrets;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{Store, Tables};
+use store::{Store, StoreError, Tables};
 
 /// How long an answer of Azure DevOps is waited for: it delays callers for up to 30 s.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// How many integrations are seen to at once; each has one call of Azure DevOps under way.
+const AT_A_TIME: usize = 8;
+/// The longest pass over one integration: shorter than what is between two schedules.
+const LONGEST_PASS: Duration = Duration::from_secs(240);
+/// What an invocation keeps of its time for what follows the passes.
+const KEPT: Duration = Duration::from_secs(20);
+/// How many integrations are listed at once.
+const PAGE: i32 = 100;
 
 /// The function with what it keeps between invocations.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the parts of a pass follow")]
 pub struct App {
     store: Store,
     secrets: Secrets,
@@ -45,6 +75,11 @@ pub struct Settings {
     pub mends: bool,
     /// The most calls of Azure DevOps that a pass makes for one integration.
     pub most_calls: u32,
+    /// For how long an event may be on its way: what is younger is not missed yet. Azure DevOps publishes within seconds and tries
+    /// again for 183 s (facts 3.1).
+    pub in_flight: SignedDuration,
+    /// For how long a delivery may be without an outcome before it counts as forgotten.
+    pub undecided: SignedDuration,
 }
 
 /// What the function is called with.
@@ -56,12 +91,30 @@ pub enum Trigger {
     Trouble {
         /// When.
         time: Timestamp,
-        /// What CloudWatch tells of it.
+        /// What CloudWatch tells.
         #[serde(rename = "detail-type")]
-        detail_type: String,
+        detail_type: AlarmChange,
     },
-    /// The schedule, whatever it sends.
+    /// The schedule, or a person, whatever it sends.
     Scheduled(Value),
+}
+
+/// The `detail-type` of an alarm's change.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub enum AlarmChange {
+    /// As CloudWatch spells it.
+    #[serde(rename = "CloudWatch Alarm State Change")]
+    StateChange,
+}
+
+impl Trigger {
+    /// When `webhook` had trouble, if that is what it is about.
+    fn trouble(&self) -> Option<Timestamp> {
+        match self {
+            Self::Trouble { time, .. } => Some(*time),
+            Self::Scheduled(_) => None,
+        }
+    }
 }
 
 impl App {
@@ -84,20 +137,163 @@ impl App {
             retention: SignedDuration::from_hours(days * 24),
             mends: config::required("MEND_SERVICE_HOOKS")?,
             most_calls: config::required("CALLS_PER_PASS")?,
+            in_flight: SignedDuration::from_secs(config::required("IN_FLIGHT_SECONDS")?),
+            undecided: SignedDuration::from_secs(config::required("UNDECIDED_SECONDS")?),
         };
-        Ok(Self {
-            store: Store::new(&aws, tables),
-            // It removes no secret.
-            secrets: Secrets::new(&aws, config::required("SECRET_PREFIX")?, 0),
-            ado: Ado::with_patience(PATIENCE)?,
-            bus: Bus::new(&aws, config::required("EVENT_BUS_NAME")?),
-            dispatch: Queue::new(&aws, config::required("DISPATCH_QUEUE_URL")?),
+        // It removes no secret.
+        let secrets = Secrets::new(&aws, config::required("SECRET_PREFIX")?, 0);
+        let bus = Bus::new(&aws, config::required("EVENT_BUS_NAME")?);
+        let dispatch = Queue::new(&aws, config::required("DISPATCH_QUEUE_URL")?);
+        let store = Store::new(&aws, tables);
+        let ado = Ado::with_patience(PATIENCE)?;
+        Ok(Self::new(store, secrets, ado, (bus, dispatch), settings))
+    }
+
+    /// The function on its parts: of the two it tells things to, the bus and the queue of `dispatch`.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        secrets: Secrets,
+        ado: Ado,
+        (bus, dispatch): (Bus, Queue),
+        settings: Settings,
+    ) -> Self {
+        Self {
+            store,
+            secrets,
+            ado,
+            bus,
+            dispatch,
             settings,
-        })
+        }
     }
 
     /// One pass over all integrations, in `time`; gives what it did, for whoever invoked it by hand.
-    pub async fn handle(&self, _trigger: Trigger, _time: Duration) -> Value {
-        json!({ "integrations": 0 })
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a pass begins now, and nothing below asks the clock"
+    )]
+    pub async fn handle(&self, trigger: Trigger, time: Duration) -> Value {
+        self.pass(trigger, time, Timestamp::now()).await
+    }
+
+    /// The same at a given moment.
+    pub async fn pass(&self, trigger: Trigger, time: Duration, now: Timestamp) -> Value {
+        let began = Instant::now();
+        let end = began + time.saturating_sub(KEPT);
+        let integrations = match self.integrations().await {
+            Ok(integrations) => integrations,
+            Err(error) => {
+                let cause = edge::problem::chain(&error);
+                tracing::error!(
+                    cause,
+                    "the integrations cannot be listed; the next pass will"
+                );
+                return json!({ "failed": "the integrations cannot be listed; the log says why" });
+            }
+        };
+        let trouble = trigger.trouble();
+        let passes = stream::iter(integrations).map(async |integration: Integration| {
+            let left = end.saturating_duration_since(Instant::now());
+            // Its turn may come minutes later than the invocation: until when it is this one's alone is counted from then.
+            let now = now + began.elapsed();
+            self.one(&integration, trouble, left, now).await
+        });
+        let did: Vec<Option<Value>> = passes.buffer_unordered(AT_A_TIME).collect().await;
+        let did: Vec<Value> = did.into_iter().flatten().collect();
+        json!({ "integrations": did })
+    }
+
+    /// A pass over one integration, wherever it is in the list; `None` where there was none: it is not active, or somebody else's
+    /// turn.
+    pub async fn pass_over(
+        &self,
+        name: &IntegrationName,
+        trigger: Trigger,
+        time: Duration,
+        now: Timestamp,
+    ) -> Option<Value> {
+        let integration = self.store.integration(name).await.ok()??;
+        if integration.status != Status::Active {
+            return None;
+        }
+        self.one(&integration, trigger.trouble(), time, now).await
+    }
+
+    async fn one(
+        &self,
+        integration: &Integration,
+        trouble: Option<Timestamp>,
+        left: Duration,
+        now: Timestamp,
+    ) -> Option<Value> {
+        let name = integration.name.as_str();
+        if let Some(at) = trouble
+            && let Err(error) = self.store.note_trouble(&integration.name, at).await
+        {
+            let cause = edge::problem::chain(&error);
+            tracing::error!(integration = name, cause, "trouble is not noted");
+        }
+        if left.is_zero() {
+            tracing::warn!(
+                integration = name,
+                "no time is left; the next pass begins elsewhere"
+            );
+            return None;
+        }
+        pass::over(self, integration, left.min(LONGEST_PASS), now).await
+    }
+
+    /// The URL that Azure DevOps was given.
+    fn endpoint(&self, integration: &Integration) -> String {
+        let url = self.settings.webhook_url.trim_end_matches('/');
+        format!("{url}/{}", integration.name)
+    }
+
+    /// The active integrations, from any of them on, so that where time is short not the same ones go without each time.
+    async fn integrations(&self) -> Result<Vec<Integration>, StoreError> {
+        let (mut active, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.store.integrations(after.as_ref(), PAGE).await?;
+            let of_page = page.integrations.into_iter();
+            active.extend(of_page.filter(|it| it.status == Status::Active));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let any = uuid::Uuid::new_v4().as_u128();
+        let first = u128::try_from(active.len())
+            .ok()
+            .and_then(|count| any.checked_rem(count));
+        active.rotate_left(
+            first
+                .and_then(|it| usize::try_from(it).ok())
+                .unwrap_or_default(),
+        );
+        Ok(active)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_is_told_from_the_schedule() {
+        let alarm = json!({
+            "version": "0", "source": "aws.cloudwatch", "detail-type": "CloudWatch Alarm State Change",
+            "time": "2026-11-25T08:00:00Z", "detail": { "state": { "value": "ALARM" } },
+        });
+        let read: Trigger = serde_json::from_value(alarm).unwrap();
+        assert!(matches!(read, Trigger::Trouble { .. }));
+        for other in [
+            json!({}),
+            json!(null),
+            json!({ "time": "2026-11-25T08:00:00Z", "detail-type": "Scheduled Event" }),
+        ] {
+            let read: Trigger = serde_json::from_value(other).unwrap();
+            assert!(matches!(read, Trigger::Scheduled(_)));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Setting an integration up: verify, then claim the name, then the secrets, then make it active.
+//! Setting an integration up: verify, then claim the name, then the secrets, then make it active, then its service hooks.
 //!
 //! A step that fails leaves nothing behind that looks like an integration; a crash leaves a claim that ends by itself
 //! and can be taken over.
@@ -20,12 +20,20 @@ use serde::Deserialize;
 use serde_json::json;
 use store::{Activated, Claim, Claimed};
 
-use crate::{App, fields, show, verify};
+use crate::{
+    App, fields, note,
+    service_hooks::{self, Projects, ProjectsSent},
+    show, verify,
+};
 
 /// What a person is told when the integration is there; word for word the seed page's notification.
 const CREATED: &str = "New integration was created";
 /// How long writing the secrets may take: with removing them again, less than a claim lasts.
 const SECRETS: Duration = Duration::from_secs(60);
+
+/// How long making service hooks may take, and how long all of it: less than an invocation of the function does.
+const SERVICE_HOOKS: Duration = Duration::from_secs(60);
+const ALL: Duration = Duration::from_secs(140);
 
 /// The request's body.
 #[derive(Deserialize)]
@@ -37,6 +45,7 @@ struct CreateRequest {
     personal_access_token_expires_on: Option<String>,
     description: Option<String>,
     labels: Option<Vec<String>>,
+    service_hook_projects: Option<ProjectsSent>,
 }
 
 /// The request, understood.
@@ -47,6 +56,8 @@ struct Wanted {
     token_expires_on: Option<Date>,
     description: Option<String>,
     labels: Labels,
+    /// Whose service hooks are made.
+    projects: Option<Projects>,
 }
 
 /// `POST /integrations`.
@@ -116,6 +127,21 @@ pub(crate) async fn create(app: &App, request: &Request, began: Timestamp) -> An
     body["webhook"] =
         json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });
     body["notifications"] = json!([CREATED, verify::SUCCEEDED]);
+    if let Some(projects) = &wanted.projects {
+        let took = started.elapsed();
+        let time = SERVICE_HOOKS.min(ALL.saturating_sub(took));
+        let now = began + SignedDuration::try_from(took).unwrap_or_default();
+        let hooks =
+            service_hooks::make_many(app, &integration, &client, &password, projects, time, now)
+                .await;
+        if hooks["failed"] != json!([]) {
+            note(
+                &mut body,
+                "the service hooks of some projects could not be made: serviceHooks.failed says which, and why",
+            );
+        }
+        body["serviceHooks"] = hooks;
+    }
     Ok((StatusCode::CREATED, body))
 }
 
@@ -204,6 +230,8 @@ impl CreateRequest {
         let description = self.description.filter(|text| !text.is_empty());
         let description = description.map(fields::description).transpose()?;
         let labels = fields::labels(self.labels.unwrap_or_default())?;
+        let projects = self.service_hook_projects.map(Projects::try_from);
+        let projects = projects.transpose()?;
         Ok(Wanted {
             name,
             organization,
@@ -211,6 +239,7 @@ impl CreateRequest {
             token_expires_on,
             description,
             labels,
+            projects,
         })
     }
 }

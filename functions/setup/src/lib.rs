@@ -1,4 +1,4 @@
-//! Integrations: set up, shown, verified, and the picker of projects, repositories and branches.
+//! Integrations: set up, shown, verified; their service hooks; and the picker of projects, repositories and branches.
 //!
 //! It stores nothing before Azure DevOps has accepted the connection, and shows a secret only where it is asked for.
 //!
@@ -10,6 +10,7 @@
 //! | `POST /integrations/{name}/webhook/rotation` | `rotate.rs` |
 //! | `POST /integrations/{name}/verification` | `verify.rs` |
 //! | `GET /integrations/{name}/projects…` | `picker.rs` |
+//! | `GET /integrations/{name}/service-hooks`, `PUT`, `DELETE …/service-hooks/{project}` | `service_hooks.rs` |
 
 mod change;
 mod create;
@@ -18,6 +19,7 @@ mod lease;
 mod picker;
 mod problems;
 mod rotate;
+mod service_hooks;
 mod show;
 mod verify;
 
@@ -117,8 +119,10 @@ impl App {
                 cause = error.to_string(),
                 "what is parked was not woken"
             );
-            body["notes"] =
-                json!(["deliveries that are parked were not woken: POST …/verification does it"]);
+            note(
+                body,
+                "deliveries that are parked were not woken: POST …/verification does it",
+            );
         }
     }
 
@@ -147,6 +151,15 @@ impl App {
             (["integrations", name, "verification"], &Method::POST) => {
                 verify::verification(self, name, now).await
             }
+            (["integrations", name, "service-hooks"], &Method::GET) => {
+                service_hooks::list(self, name).await
+            }
+            (["integrations", name, "service-hooks", project], &Method::PUT) => {
+                service_hooks::make(self, name, project, now).await
+            }
+            (["integrations", name, "service-hooks", project], &Method::DELETE) => {
+                service_hooks::remove(self, name, project, now).await
+            }
             (["integrations", name, "projects"], &Method::GET) => {
                 picker::projects(self, request, name).await
             }
@@ -171,8 +184,10 @@ impl App {
                 ["integrations", _, "verification"] | ["integrations", _, "webhook", "rotation"],
                 _,
             ) => Err(no_such_method("POST")),
+            (["integrations", _, "service-hooks", _], _) => Err(no_such_method("PUT, DELETE")),
             (
                 ["integrations", _, "webhook"]
+                | ["integrations", _, "service-hooks"]
                 | ["integrations", _, "projects"]
                 | ["integrations", _, "projects", _, "repositories"],
                 _,
@@ -212,6 +227,14 @@ impl App {
     /// The URL that Azure DevOps is given.
     fn endpoint(&self, name: &IntegrationName) -> String {
         format!("{}/{name}", self.config.webhook_url.trim_end_matches('/'))
+    }
+}
+
+/// Adds to what a person is told beside an answer.
+fn note(body: &mut Value, note: &str) {
+    match &mut body["notes"] {
+        Value::Array(notes) => notes.push(json!(note)),
+        none => *none = json!([note]),
     }
 }
 

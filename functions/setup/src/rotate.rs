@@ -1,15 +1,19 @@
 //! `POST /integrations/{name}/webhook/rotation`: a new webhook password, without a delivery being refused.
 //!
 //! The order is what keeps deliveries accepted: the new password counts, and every instance of the webhook has had the time
-//! to look, before anybody can read it; the old one counts until its grace has passed. Whatever step it is cut off at, the
+//! to look, before anybody can read it; then the service hooks are given it; and only when all of them have it the old one is
+//! given its end, which is when its grace has passed. Whatever step it is cut off at, the
 //! next call goes on from there; a password that nobody could read is forgotten then.
 
+use std::time::Duration;
+
 use domain::{
-    IntegrationName, PasswordDigest, WebhookPassword,
+    Integration, IntegrationName, PasswordDigest, ServiceHook, WebhookPassword,
     password::{TooManyPasswords, with_end, with_new},
 };
 use edge::http::{Answer, moment};
 use edge::{Problem, ProblemKind};
+use hooks::{Given, NewPassword};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::Request;
@@ -18,12 +22,19 @@ use serde::Deserialize;
 use serde_json::json;
 use store::Leased;
 
-use crate::{App, lease, problems};
+use crate::{App, lease, note, problems, service_hooks::shown_left};
 
 /// For how long a rotation that was cut off is gone on with. Later, its password may have been anywhere.
 const RESUMED: SignedDuration = SignedDuration::from_mins(15);
 /// For how many hours the previous password still counts where nothing is asked for, and at most.
 const GRACE_HOURS: (u32, u32) = (24, 168);
+
+/// How long giving it to the service hooks may take: less than the lease lasts.
+const GIVING: Duration = Duration::from_secs(45);
+/// What is told where the old password goes on counting.
+const KEPT: &str = "some service hooks could not be given the new password, so the previous one counts without an end: as soon as they have it, which is tried every few minutes, it ends a day later";
+/// What is told where it does not.
+const REFUSED: &str = "some service hooks could not be given the new password and are refused until they have it, which is tried every few minutes; PUT …/service-hooks/{project} does it now";
 
 /// The request's body; an empty one asks for what is usual.
 #[derive(Default, Deserialize)]
@@ -52,15 +63,18 @@ pub(crate) async fn rotation(app: &App, request: &Request, name: &str, now: Time
 }
 
 async fn rotate(app: &App, leased: Leased, nonce: &str, wanted: Wanted, now: Timestamp) -> Answer {
-    let name = &leased.integration.name;
+    let integration = &leased.integration;
+    let name = &integration.name;
+    let hooks = app.store.hooks_of(name).await.map_err(Problem::ours)?;
     let (password, digests) = match written(app, &leased).await? {
         Some((password, since)) if !wanted.force && now.duration_since(since) <= RESUMED => {
             (password, leased.digests)
         }
-        // A password that could be read is one like any other by now; with `force` those before it end with this rotation.
+        // A password that could be read is one like any other by now; with `force`, or where a hook has another, those before
+        // it end with this rotation.
         Some((password, _)) => {
             let current = PasswordDigest::of(password.expose().as_bytes()).sha256;
-            let digests = if wanted.force {
+            let digests = if wanted.force || !hooks::all_have(&hooks, &password) {
                 leased.digests
             } else {
                 with_end(&leased.digests, &current, now + wanted.grace, now)
@@ -74,11 +88,15 @@ async fn rotate(app: &App, leased: Leased, nonce: &str, wanted: Wanted, now: Tim
             begin(app, name, nonce, digests, wanted, now).await?
         }
     };
-    // Service hooks that Stackhook made are given the new password here, once it makes any; those made by hand keep the old
-    // one until a person changes them, which is what the grace is for.
+    // Those that a person made keep the old one until a person changes them, which is what the grace is for.
+    let given = give(app, integration, &password, hooks, now).await;
     let current = PasswordDigest::of(password.expose().as_bytes()).sha256;
-    let until = now + wanted.grace;
-    let digests = with_end(&digests, &current, until, now);
+    let is_at_once = wanted.force && wanted.grace.is_zero();
+    let until = (given.failed.is_empty() || is_at_once).then(|| now + wanted.grace);
+    let digests = match until {
+        Some(until) => with_end(&digests, &current, until, now),
+        None => digests,
+    };
     let is_ours = app
         .store
         .end_rotation(name, nonce, &digests, now)
@@ -87,12 +105,53 @@ async fn rotate(app: &App, leased: Leased, nonce: &str, wanted: Wanted, now: Tim
     if !is_ours {
         return Err(problems::lease_lost());
     }
-    let body = json!({
+    let failed = given.failed.iter();
+    let mut body = json!({
         "endpoint": app.endpoint(name),
         "password": password.expose(),
-        "previousPasswordValidUntil": moment(until),
+        "previousPasswordValidUntil": until.map(moment),
+        "serviceHooks": {
+            "updated": given.updated.len(),
+            "failed": failed.map(|(hook, why)| shown_left(hook, why)).collect::<Vec<_>>(),
+        },
     });
+    match (given.failed.is_empty(), until) {
+        (true, _) => {}
+        (false, None) => note(&mut body, KEPT),
+        (false, Some(_)) => note(&mut body, REFUSED),
+    }
     Ok((StatusCode::OK, body))
+}
+
+/// Gives the integration's service hooks the password.
+async fn give(
+    app: &App,
+    integration: &Integration,
+    password: &WebhookPassword,
+    hooks: Vec<ServiceHook>,
+    now: Timestamp,
+) -> Given {
+    if hooks.is_empty() {
+        return Given::default();
+    }
+    let client = match app.client(integration).await {
+        Ok(client) => client,
+        Err(problem) => {
+            let failed = hooks
+                .into_iter()
+                .map(|hook| (hook, problem.detail().to_owned()));
+            return Given {
+                updated: Vec::new(),
+                failed: failed.collect(),
+            };
+        }
+    };
+    let new = NewPassword {
+        integration: &integration.name,
+        endpoint: &app.endpoint(&integration.name),
+        password,
+    };
+    hooks::give_password(&client, &app.store, &new, hooks, GIVING, now).await
 }
 
 /// The new password of a rotation that was cut off after the secret was written, and when that one began.
@@ -143,10 +202,10 @@ async fn begin(
 }
 
 fn too_many_passwords(too_many: TooManyPasswords) -> Problem {
-    let until = too_many
-        .first_end
-        .map(|end| format!(" (the first of them until {})", moment(end)))
-        .unwrap_or_default();
+    let until = too_many.first_end.map_or(
+        " until all service hooks have the newest".to_owned(),
+        |end| format!(" (the first of them until {})", moment(end)),
+    );
     Problem::new(
         ProblemKind::TooManyPasswords,
         format!(

@@ -53,10 +53,7 @@ pub(crate) async fn one(app: &App, name: &str) -> Answer {
 /// `GET /integrations/{name}/webhook`: what the service hooks page of Azure DevOps asks for.
 pub(crate) async fn webhook(app: &App, name: &str, now: Timestamp) -> Answer {
     let integration = app.active(name).await?;
-    // Its password may be younger than what instances of the webhook have looked at; writing it took a while, too.
-    let age = now.duration_since(integration.created_at).unsigned_abs();
-    let wait = app.config.lookup_rest + store::OPERATION;
-    tokio::time::sleep(wait.saturating_sub(age)).await;
+    until_it_is_taken(app, &integration, now).await;
     let password = app
         .secrets
         .password(&integration.name)
@@ -65,6 +62,14 @@ pub(crate) async fn webhook(app: &App, name: &str, now: Timestamp) -> Answer {
     let body =
         json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });
     Ok((StatusCode::OK, body))
+}
+
+/// Waits until every instance of the webhook takes an integration's password: it may be younger than what they have looked at;
+/// and writing it took a while, too.
+pub(crate) async fn until_it_is_taken(app: &App, integration: &Integration, now: Timestamp) {
+    let age = now.duration_since(integration.created_at).unsigned_abs();
+    let wait = app.config.lookup_rest + store::OPERATION;
+    tokio::time::sleep(wait.saturating_sub(age)).await;
 }
 
 /// An integration in JSON. What is not known is left out.

@@ -73,6 +73,12 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
     let found = match changes.wanted(&stack)? {
         Some(wanted) => {
             let found = follow::look(app, &wanted).await?;
+            let is_followed = before.detached_at.is_none()
+                && before.integration == wanted.integration
+                && before.repository.id == found.repository.id;
+            if !is_followed {
+                follow::begin(app, &found, now).await?;
+            }
             stack.integration = wanted.integration;
             stack.project = found.project.clone();
             stack.repository = found.repository.clone();

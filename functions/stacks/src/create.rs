@@ -15,28 +15,28 @@ use crate::{
     problems, save,
 };
 
-/// The request's body.
+/// The request's body: a stack as a person describes it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CreateRequest {
-    name: String,
-    integration: String,
-    project: String,
-    repository: String,
-    branch: String,
-    kind: Option<String>,
-    project_root: Option<String>,
-    globs: Option<Vec<String>>,
-    allow_forks: Option<bool>,
-    run_drafts: Option<bool>,
-    labels: Option<Vec<String>>,
+pub(crate) struct CreateRequest {
+    pub(crate) name: String,
+    pub(crate) integration: String,
+    pub(crate) project: String,
+    pub(crate) repository: String,
+    pub(crate) branch: String,
+    pub(crate) kind: Option<String>,
+    pub(crate) project_root: Option<String>,
+    pub(crate) globs: Option<Vec<String>>,
+    pub(crate) allow_forks: Option<bool>,
+    pub(crate) run_drafts: Option<bool>,
+    pub(crate) labels: Option<Vec<String>>,
 }
 
 /// The request, understood.
-struct New {
+pub(crate) struct New {
     name: StackName,
     kind: StackKind,
-    wanted: Wanted,
+    pub(crate) wanted: Wanted,
     globs: PathGlobs,
     allow_forks: bool,
     run_drafts: bool,
@@ -53,6 +53,7 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
         return Err(problems::name_taken());
     }
     let found = follow::look(app, &new.wanted).await?;
+    follow::begin(app, &found, now).await?;
     let stack = new.stack(&found, now);
     match app
         .store
@@ -77,7 +78,7 @@ pub(crate) async fn create(app: &App, request: &Request, now: Timestamp) -> Answ
 }
 
 impl CreateRequest {
-    fn understood(self) -> Result<New, Problem> {
+    pub(crate) fn understood(self) -> Result<New, Problem> {
         Ok(New {
             name: fields::text("name", &self.name)?,
             kind: fields::optional("kind", self.kind)?,
@@ -97,7 +98,7 @@ impl CreateRequest {
 }
 
 impl New {
-    fn stack(self, found: &Found, now: Timestamp) -> Stack {
+    pub(crate) fn stack(self, found: &Found, now: Timestamp) -> Stack {
         Stack {
             name: self.name,
             kind: self.kind,

@@ -1,11 +1,14 @@
 //! Whether what a stack is to follow is there: its integration, the project, the repository, the branch, the project root.
-//! Read-only; as a rule two calls of Azure DevOps, three with a project root; more where a thousand branches begin alike.
+//! Read-only; as a rule two calls of Azure DevOps, three with a project root; more where a thousand branches begin alike. Where
+//! nothing follows the repository yet, two more: what is there.
 
-use ado::{AdoError, Repository};
+use ado::{AdoClient, AdoError, Repository};
+use baseline::BaselineError;
 use domain::{
     Branch, Guid, Integration, IntegrationName, ProjectRoot, ids::InvalidGuid, stack::Reference,
 };
 use edge::{Problem, ProblemKind};
+use jiff::Timestamp;
 
 use crate::App;
 
@@ -24,6 +27,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Found {
     /// The integration, as it was before the first look.
     pub(crate) integration: Integration,
+    client: AdoClient,
     pub(crate) project: Reference,
     pub(crate) repository: Reference,
     /// What a person should know of it, and what is no reason to refuse.
@@ -86,10 +90,27 @@ pub(crate) async fn look(app: &App, wanted: &Wanted) -> Result<Found, Problem> {
     };
     Ok(Found {
         integration,
+        client,
         project,
         repository,
         notes,
     })
+}
+
+/// Lets comparing what was found with what was seen of it begin, before a stack that follows it is written.
+pub(crate) async fn begin(app: &App, found: &Found, now: Timestamp) -> Result<(), Problem> {
+    let (name, project) = (&found.integration.name, found.project.id.as_str());
+    let repository = &found.repository.id;
+    baseline::begin(&found.client, &app.store, name, project, repository, now)
+        .await
+        .map_err(|error| match error {
+            BaselineError::Ado(error) => refused(
+                error,
+                "repository",
+                "its pushes and pull requests cannot be read: the token's user needs Read on it",
+            ),
+            BaselineError::Store(error) => Problem::ours(error),
+        })
 }
 
 /// The integration, if it is active.

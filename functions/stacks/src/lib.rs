@@ -9,11 +9,13 @@
 //! | `GET /stacks`, `GET /stacks/{name}`, `DELETE /stacks/{name}` | `show.rs` |
 //! | `PATCH /stacks/{name}` | `change.rs` |
 //! | `POST /stacks/{name}/runs` | `run.rs` |
+//! | `POST /stacks/preview` | `preview.rs` |
 
 mod change;
 mod create;
 mod fields;
 mod follow;
+mod preview;
 mod problems;
 mod run;
 mod save;
@@ -52,8 +54,7 @@ impl App {
         let tables = Tables {
             integrations: config::required("INTEGRATIONS_TABLE")?,
             stacks: config::required("STACKS_TABLE")?,
-            // This function has no business there, nor a right to it.
-            events: String::new(),
+            events: config::required("EVENTS_TABLE")?,
         };
         let prefix: String = config::required("SECRET_PREFIX")?;
         let recovery_days: i64 = config::required("SECRET_RECOVERY_DAYS")?;
@@ -97,6 +98,8 @@ impl App {
         match (segments.as_slice(), request.method()) {
             (["stacks"], &Method::GET) => show::list(self, request).await,
             (["stacks"], &Method::POST) => create::create(self, request, now).await,
+            // No other POST goes to a stack's own path, so one may have this name.
+            (["stacks", "preview"], &Method::POST) => preview::preview(self, request, now).await,
             (["stacks", name], &Method::GET) => show::one(self, name).await,
             (["stacks", name], &Method::PATCH) => change::change(self, request, name, now).await,
             (["stacks", name], &Method::DELETE) => show::delete(self, name, now).await,

@@ -18,9 +18,6 @@ use store::{Added, NewRun};
 
 use crate::{App, fields, follow, problems};
 
-/// The most characters of a request's id.
-const LONGEST_ID: usize = 64;
-
 /// The request's body; without one, the head of the tracked branch is meant.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -218,7 +215,9 @@ impl RunRequest {
         };
         let branch = self.branch.map(|text| fields::text("branch", &text));
         let commit = self.commit.map(|text| commit(&text));
-        let request_id = self.request_id.map(request_id);
+        let request_id = self
+            .request_id
+            .map(|id| edge::http::own_id(id, "the same run"));
         Ok(Wanted {
             branch: branch.transpose()?,
             commit: commit.transpose()?,
@@ -234,16 +233,6 @@ fn commit(text: &str) -> Result<String, Problem> {
     } else {
         let what = "a commit is its whole id, 40 hexadecimal digits; for the head of a branch, name the branch";
         Err(Problem::field("commit", &what))
-    }
-}
-
-fn request_id(text: String) -> Result<String, Problem> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(is_plain) {
-        Ok(text)
-    } else {
-        let what = "1 to 64 letters, digits, dots, underscores and hyphens, of your choice: the same one again gives the same run";
-        Err(Problem::field("requestId", &what))
     }
 }
 

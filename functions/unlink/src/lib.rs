@@ -1,21 +1,23 @@
-//! Undoes what `setup` did, in steps that can each be repeated: unlinking (deliveries are still stored) → both
-//! secrets removed → stacks detached → runs cancelled → unlinked (a tombstone, which answers 410 for 90 days).
+//! Undoes what `setup` did, in steps that can each be repeated: unlinking (deliveries are still stored) → the service hooks
+//! that are ours deleted → both secrets removed → stacks detached → runs cancelled → unlinked (a tombstone, which answers 410
+//! for 90 days).
 //!
-//! A call that was cut off is finished by the next one. It reads no secret, and does not call Azure DevOps yet:
-//! removing the service hooks comes with making them.
+//! A call that was cut off is finished by the next one. Of the secrets it reads the credential, to delete the hooks with it, and
+//! never the webhook password. That Azure DevOps is down, or the token is dead, holds nothing up: 410 takes care of what is left.
 
 use std::{
     cmp::Reverse,
     time::{Duration, Instant},
 };
 
-use domain::{Integration, IntegrationName, Run, Status, run::CancelReason};
+use ado::Ado;
+use domain::{Integration, IntegrationName, Run, ServiceHook, Status, run::CancelReason};
 use edge::{
-    Problem, ProblemKind,
-    config::{self, ConfigError},
+    Problem, ProblemKind, config,
     http::{Answer, no_such_method, no_such_path},
 };
 use futures::{StreamExt, TryStreamExt, future, stream};
+use hooks::Removed;
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, Response};
@@ -24,10 +26,13 @@ use serde_json::{Value, json};
 use store::{Begun, Detached, Finished, OpenOf, Store, Tables};
 
 /// What a person is told of the hooks that a person made.
-const REMINDER: &str = "Service hooks that were made by hand stay in Azure DevOps: remove them under Project settings, Service hooks. Until then they are answered with 410, which makes Azure DevOps disable them.";
+const REMINDER: &str = "Service hooks that were made by hand, and those that could not be deleted, stay in Azure DevOps: remove them under Project settings, Service hooks. Until then they are answered with 410, which makes Azure DevOps disable them.";
 
-/// How long removing the secrets, detaching the stacks and cancelling the runs may take: less than a call has that began to unlink.
+/// How long deleting the service hooks, removing the secrets, detaching the stacks and cancelling the runs may take: less than a
+/// call has that began to unlink.
 const WORK: Duration = Duration::from_secs(40);
+/// How much of that the service hooks may take, whatever Azure DevOps does.
+const HOOKS: Duration = Duration::from_secs(20);
 /// How long a call that finds the integration unlinked may go on with what an earlier one has missed.
 const MISSED: Duration = Duration::from_secs(4);
 /// How many stacks are detached, or runs cancelled, at once.
@@ -40,11 +45,15 @@ const NAMED_RUNS: usize = 50;
 pub struct App {
     store: Store,
     secrets: Secrets,
+    ado: Ado,
+    azure_devops_url: String,
     run_retention: SignedDuration,
 }
 
-/// What was done, as numbers.
+/// What was done.
+#[derive(Default)]
 struct Done {
+    hooks: Removed,
     secrets_removed: usize,
     stacks_detached: usize,
     runs_canceled: usize,
@@ -55,8 +64,8 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], which names the variable.
-    pub async fn from_env() -> Result<Self, ConfigError> {
+    /// [`config::ConfigError`], which names the variable; [`ado::AdoError`] where no TLS can be set up.
+    pub async fn from_env() -> Result<Self, lambda_http::Error> {
         let aws = edge::aws().await;
         let tables = Tables {
             integrations: config::required("INTEGRATIONS_TABLE")?,
@@ -68,16 +77,29 @@ impl App {
         let recovery_days: i64 = config::required("SECRET_RECOVERY_DAYS")?;
         let secrets = Secrets::new(&aws, prefix, recovery_days);
         let run_retention_days: i64 = config::required("RUN_RETENTION_DAYS")?;
-        let store = Store::new(&aws, tables);
-        Ok(Self::new(store, secrets, run_retention_days))
+        Ok(Self::new(
+            Store::new(&aws, tables),
+            secrets,
+            Ado::with_patience(HOOKS)?,
+            config::required("AZURE_DEVOPS_URL")?,
+            run_retention_days,
+        ))
     }
 
-    /// The function on its parts; runs are kept for `run_retention_days`.
+    /// The function on its parts; Azure DevOps is called at `azure_devops_url`, and runs are kept for `run_retention_days`.
     #[must_use]
-    pub fn new(store: Store, secrets: Secrets, run_retention_days: i64) -> Self {
+    pub fn new(
+        store: Store,
+        secrets: Secrets,
+        ado: Ado,
+        azure_devops_url: String,
+        run_retention_days: i64,
+    ) -> Self {
         Self {
             store,
             secrets,
+            ado,
+            azure_devops_url,
             run_retention: SignedDuration::from_hours(run_retention_days * 24),
         }
     }
@@ -115,6 +137,8 @@ impl App {
                 "the integration"
             ]),
         };
+        let hooks = self.store.hooks_of(name).await.map_err(Problem::ours)?;
+        body["serviceHooks"] = hooks.iter().map(shown_hook).collect();
         body["stacks"] = json!(self.store.stacks_of(name).await.map_err(Problem::ours)?);
         let mut runs = self.open_runs(name).await?;
         body["runsCount"] = json!(runs.len());
@@ -138,7 +162,7 @@ impl App {
             Begun::Yes(integration) => integration,
             // What was saved at the very end of the call before may have been missed by it.
             Begun::Already(integration) => {
-                let missed = self.end_what_follows(name, 0, now);
+                let missed = self.end_what_follows(name, now);
                 let done = tokio::time::timeout(MISSED, missed)
                     .await
                     .map_err(Problem::ours)??;
@@ -150,19 +174,32 @@ impl App {
             }
             Begun::Unknown => return Err(unknown()),
         };
-        let started = Instant::now();
         // No secret is removed, no stack detached and no run cancelled later than that: the name may have been set up again by
         // then.
         let work = async {
-            let removed = self.secrets.remove(name).await.map_err(Problem::ours)?;
-            self.end_what_follows(name, removed, now).await
+            let hooks = self.remove_hooks(&integration).await?;
+            let started = Instant::now();
+            let secrets_removed = self.secrets.remove(name).await.map_err(Problem::ours)?;
+            let done = Done {
+                hooks,
+                secrets_removed,
+                ..self.end_what_follows(name, now).await?
+            };
+            // Nothing can be done about those that are left any more, and the name may be another's soon.
+            for (hook, _) in &done.hooks.left {
+                let forgotten = self.store.forget_hook(name, &hook.id).await;
+                forgotten.map_err(Problem::ours)?;
+            }
+            let forgotten = self.store.forget_progress(name).await;
+            forgotten.map_err(Problem::ours)?;
+            Ok::<_, Problem>((done, started.elapsed() < secrets::AT_ONCE))
         };
-        let done = tokio::time::timeout(WORK, work)
+        let (done, is_clean) = tokio::time::timeout(WORK, work)
             .await
             .map_err(Problem::ours)??;
         let finished = self
             .store
-            .finish_unlink(name, &nonce, started.elapsed() < secrets::AT_ONCE, now)
+            .finish_unlink(name, &nonce, is_clean, now)
             .await
             .map_err(Problem::ours)?;
         if finished == Finished::SetUpAgain {
@@ -176,17 +213,48 @@ impl App {
         Ok((StatusCode::OK, shown(&unlinked, &done)))
     }
 
+    /// Deletes the service hooks that are ours, as far as that can be done: whatever stands in the way is told with them.
+    async fn remove_hooks(&self, integration: &Integration) -> Result<Removed, Problem> {
+        let name = &integration.name;
+        let known = self.store.hooks_of(name).await.map_err(Problem::ours)?;
+        if known.is_empty() {
+            return Ok(Removed::default());
+        }
+        let client = connection::client(
+            &self.ado,
+            &self.secrets,
+            &self.azure_devops_url,
+            integration,
+        );
+        let client = tokio::time::timeout(HOOKS, client).await;
+        match client {
+            Ok(Ok(client)) => Ok(hooks::remove(&client, &self.store, name, known, HOOKS).await),
+            // An earlier call has removed the token already, or it cannot be read.
+            Ok(Err(_)) | Err(_) => {
+                tracing::warn!(
+                    integration = name.as_str(),
+                    "the service hooks are left: no credential can be read"
+                );
+                let why = "the personal access token could not be read".to_owned();
+                let left = known.into_iter().map(|hook| (hook, why.clone()));
+                Ok(Removed {
+                    removed: Vec::new(),
+                    left: left.collect(),
+                })
+            }
+        }
+    }
+
     /// Detaches the stacks, which asks for no new runs from then on, and cancels the runs.
     async fn end_what_follows(
         &self,
         integration: &IntegrationName,
-        secrets_removed: usize,
         now: Timestamp,
     ) -> Result<Done, Problem> {
         Ok(Done {
-            secrets_removed,
             stacks_detached: self.detach_stacks(integration, now).await?,
             runs_canceled: self.cancel_runs(integration, now).await?,
+            ..Done::default()
         })
     }
 
@@ -251,11 +319,24 @@ fn described(integration: &Integration) -> Value {
     })
 }
 
-/// Nothing makes service hooks yet, so unlinking removes none.
+fn shown_hook(hook: &ServiceHook) -> Value {
+    json!({
+        "subscription": hook.id,
+        "project": hook.project,
+        "eventType": hook.event_type,
+        "status": hook.health.status,
+    })
+}
+
 fn shown(integration: &Integration, done: &Done) -> Value {
     let mut body = described(integration);
     body["secretsRemoved"] = json!(done.secrets_removed);
-    body["serviceHooksRemoved"] = json!(0);
+    body["serviceHooksRemoved"] = json!(done.hooks.removed.len());
+    let left = done.hooks.left.iter();
+    let left = left.map(|(hook, why)| {
+        json!({ "subscription": hook.id, "project": hook.project, "eventType": hook.event_type, "why": why })
+    });
+    body["serviceHooksLeft"] = left.collect();
     body["stacksDetached"] = json!(done.stacks_detached);
     body["runsCanceled"] = json!(done.runs_canceled);
     body["reminder"] = json!(REMINDER);

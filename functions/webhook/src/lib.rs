@@ -19,8 +19,9 @@ use futures::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, Response};
-use store::{DeliveryKind, Recorded, Store, StoreError, Tables};
+use store::{DeliveryKind, Store, StoreError, Tables};
 
+pub use delivery::{Arrival, Kept, keep};
 use records::{Moment, Records, Untold, Verdict};
 
 /// An answer has gone out by then, whatever DynamoDB does: the sender's own patience is not known, and 5 s is what is promised.
@@ -159,59 +160,24 @@ impl App {
 
     /// Stores an authentic delivery, whatever its body is.
     async fn keep(&self, name: &IntegrationName, body: &[u8], received: Timestamp) -> Outcome {
-        match self.record(name, body, received).await {
-            Ok(outcome) => {
+        let arrival = Arrival {
+            name,
+            body,
+            received,
+            retention: self.retention,
+            recovered: false,
+        };
+        match keep(&self.store, &arrival).await {
+            Ok(kept) => {
                 self.credential_failures.store(0, Ordering::Relaxed);
-                outcome
+                match kept {
+                    Kept::Stored(kind) => Outcome::Stored(kind),
+                    Kept::Beside(kind) => Outcome::Beside(kind),
+                    Kept::Duplicate(kind) => Outcome::Duplicate(kind),
+                }
             }
             Err(error) => self.failed(&error, "a delivery is not stored"),
         }
-    }
-
-    async fn record(
-        &self,
-        name: &IntegrationName,
-        body: &[u8],
-        received: Timestamp,
-    ) -> Result<Outcome, StoreError> {
-        let understand = || delivery::understand(name, body, received, self.retention);
-        // A body that made it panic would do so each time it is sent again.
-        let mut delivery =
-            std::panic::catch_unwind(AssertUnwindSafe(understand)).unwrap_or_else(|_panic| {
-                tracing::error!("a body made the parser panic; it is kept as quarantined");
-                let reason = "understanding it failed";
-                delivery::quarantined(name, body, received, self.retention, reason)
-            });
-        let recorded = match self.store.record_delivery(&delivery).await {
-            // It would come again for ever: what is kept instead has keys that cannot be wrong.
-            Err(StoreError::Refused { source, .. }) => {
-                tracing::error!(cause = %source, "DynamoDB refuses a delivery; it is kept as quarantined");
-                delivery = delivery::quarantined(
-                    name,
-                    body,
-                    received,
-                    self.retention,
-                    "the store refused its keys",
-                );
-                self.store.record_delivery(&delivery).await?
-            }
-            recorded => recorded?,
-        };
-        Ok(match recorded {
-            Recorded::New => Outcome::Stored(delivery.kind),
-            Recorded::Again => Outcome::Duplicate(delivery.kind),
-            Recorded::Other(Some(existing)) if envelope::same_resource(&existing, body) => {
-                Outcome::Duplicate(delivery.kind)
-            }
-            Recorded::Other(_) => {
-                tracing::warn!("another delivery has the same keys; this one is stored beside it");
-                delivery.id = delivery.id.beside(body);
-                match self.store.record_delivery(&delivery).await? {
-                    Recorded::New => Outcome::Beside(delivery.kind),
-                    Recorded::Again | Recorded::Other(_) => Outcome::Duplicate(delivery.kind),
-                }
-            }
-        })
     }
 }
 

@@ -39,6 +39,9 @@ pub enum AdoError {
         /// For how many seconds, where it said so.
         retry_after: Option<u32>,
     },
+    /// This many calls and no more were allowed, and they are made ([`Pace`](crate::Pace)): nothing was asked.
+    #[error("no more calls to Azure DevOps are allowed for now")]
+    Spent,
     /// It does not take what was sent (400, 409, 422 or another 4xx), in its own words: asked again, it says the same.
     #[error("Azure DevOps refuses the request: {0}")]
     Refused(String),
@@ -98,7 +101,7 @@ impl AdoError {
     #[must_use]
     pub const fn is_passing(&self) -> bool {
         match self {
-            Self::SlowDown { .. } | Self::Unreachable(_) | Self::Garbled(_) => true,
+            Self::SlowDown { .. } | Self::Spent | Self::Unreachable(_) | Self::Garbled(_) => true,
             Self::TokenRefused
             | Self::SignInPage
             | Self::TokenExpired
@@ -116,6 +119,27 @@ impl AdoError {
             self,
             Self::TokenRefused | Self::SignInPage | Self::TokenExpired
         )
+    }
+
+    /// The same error, but without a secret that was sent: Azure DevOps' own words may have it.
+    pub(crate) fn without(self, secret: &str) -> Self {
+        if secret.is_empty() {
+            return self;
+        }
+        let masked = |said: String| said.replace(secret, "********");
+        match self {
+            Self::Denied(said) => Self::Denied(masked(said)),
+            Self::NotFound(said) => Self::NotFound(masked(said)),
+            Self::Refused(said) => Self::Refused(masked(said)),
+            Self::Unexpected(said) => Self::Unexpected(masked(said)),
+            Self::TokenRefused
+            | Self::SignInPage
+            | Self::TokenExpired
+            | Self::SlowDown { .. }
+            | Self::Spent
+            | Self::Unreachable(_)
+            | Self::Garbled(_) => self,
+        }
     }
 }
 
@@ -148,12 +172,27 @@ pub(crate) async fn read<T: DeserializeOwned>(
     Ok((data, headers))
 }
 
-/// Takes a success for all that there is to know. What else the answer says is read so that the connection can be used again,
+/// Takes a success for all that there is to know: JSON, or nothing at all. What else the answer says is read so that the connection can be used again,
 /// and dropped: what was sent is taken even where that breaks off.
 pub(crate) async fn accepted(answer: Response) -> Result<(), AdoError> {
+    if is_nothing(&answer) {
+        return Ok(());
+    }
     let answer = succeeded(answer).await?;
     let _ = body(answer).await;
     Ok(())
+}
+
+/// A success that says nothing, not even of what kind it is: no page, then. A deletion is one, answered 204, which the document
+/// has as 200 (facts 6.1).
+fn is_nothing(answer: &Response) -> bool {
+    match answer.status() {
+        StatusCode::NO_CONTENT => true,
+        StatusCode::OK => {
+            answer.content_length() == Some(0) && !answer.headers().contains_key(CONTENT_TYPE)
+        }
+        _ => false,
+    }
 }
 
 /// Lets an answer through that is a success and no page, of which the body is still to be read.
@@ -221,7 +260,8 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> AdoError {
     }
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<u32> {
+/// For how many seconds an answer asks to wait.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<u32> {
     headers
         .get(RETRY_AFTER)
         .and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok())
@@ -290,6 +330,25 @@ mod tests {
                 "{status}: {error:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_secret_that_azure_devops_repeats_is_masked() {
+        let body = r#"{"message":"The password \"planted\" of planted is too short"}"#;
+        for status in [302, 400, 403, 404, 422] {
+            let error = refused(status, body).without("planted");
+            let shown = format!("{error} {error:?}");
+            assert!(
+                shown.contains("********") && !shown.contains("planted"),
+                "{shown}"
+            );
+        }
+        assert!(
+            refused(400, body)
+                .without("")
+                .to_string()
+                .contains("planted")
+        );
     }
 
     #[test]

@@ -8,28 +8,37 @@
 
 mod answer;
 mod changes;
+mod notifications;
 mod operation;
+mod pace;
 mod pull_requests;
+mod pushes;
 mod statuses;
+mod subscriptions;
 mod wire;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{Credential, Organization};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
-    RequestBuilder,
+    RequestBuilder, Response,
     header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::MutexGuard;
 
 pub use answer::{AdoError, Outage};
 pub use changes::{Change, Changes, Commit, Since, Version};
+pub use notifications::{Notification, NotificationResult, NotificationsWanted};
 pub use operation::Operation;
-pub use pull_requests::{Iteration, PullRequest};
+pub use pace::Pace;
+pub use pull_requests::{Iteration, ListedPullRequest, PullRequest};
+pub use pushes::{Push, PushedRef};
 pub use statuses::{NewStatus, StatusState};
+pub use subscriptions::{NewSubscription, Subscription};
 pub use wire::{Branch, Item, Project, ProjectReference, Repository};
 
 /// Azure DevOps delays calls for up to 30 s before it refuses them (its rate limits page): waiting less would give up on
@@ -64,6 +73,7 @@ pub struct AdoClient {
     http: reqwest::Client,
     url: String,
     authorization: HeaderValue,
+    pace: Option<Arc<Pace>>,
 }
 
 /// A page of a listing, and what to ask the next one with.
@@ -120,11 +130,19 @@ impl Ado {
             http: self.http.clone(),
             url: organization.url().to_owned(),
             authorization,
+            pace: None,
         })
     }
 }
 
 impl AdoClient {
+    /// The same client, as modest as `pace` has it: every call is one of those that it allows.
+    #[must_use]
+    pub fn paced(mut self, pace: Arc<Pace>) -> Self {
+        self.pace = Some(pace);
+        self
+    }
+
     /// Whose credential it is, as Azure DevOps shows that person: the first question to a new organization.
     ///
     /// # Errors
@@ -158,6 +176,16 @@ impl AdoClient {
         let mut query = vec![("$top", most.as_str())];
         query.extend(continuation.map(|token| ("continuationToken", token)));
         self.page(Operation::Projects, &[], &query).await
+    }
+
+    /// A project, given by name or id.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError`]; one that is not there, or may not be seen, is [`AdoError::NotFound`].
+    pub async fn project(&self, project: &str) -> Result<Project, AdoError> {
+        let (project, _) = self.ask(Operation::Project, &[project], &[]).await?;
+        Ok(project)
     }
 
     /// The repositories of a project, given by name or id. Azure DevOps does not page them.
@@ -279,7 +307,21 @@ impl AdoClient {
         query: &[(&str, &str)],
     ) -> Result<(T, HeaderMap), AdoError> {
         let request = self.request(operation, names, query)?;
-        answer::read(answer::of(request).await?).await
+        let (answer, _turn) = self.answer(request).await?;
+        answer::read(answer).await
+    }
+
+    /// Sends `body`, and wants an answer to it.
+    async fn ask_with<T: DeserializeOwned>(
+        &self,
+        operation: Operation,
+        names: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, AdoError> {
+        let request = self.request(operation, names, &[])?.json(body);
+        let (answer, _turn) = self.answer(request).await?;
+        let (data, _) = answer::read(answer).await?;
+        Ok(data)
     }
 
     /// Sends `body`, and takes any success for an answer.
@@ -290,7 +332,29 @@ impl AdoClient {
         body: &impl Serialize,
     ) -> Result<(), AdoError> {
         let request = self.request(operation, names, &[])?.json(body);
-        answer::accepted(answer::of(request).await?).await
+        let (answer, _turn) = self.answer(request).await?;
+        answer::accepted(answer).await
+    }
+
+    /// The same without a body.
+    async fn tell_nothing(&self, operation: Operation, names: &[&str]) -> Result<(), AdoError> {
+        let request = self.request(operation, names, &[])?;
+        let (answer, _turn) = self.answer(request).await?;
+        answer::accepted(answer).await
+    }
+
+    /// Sends a request when it may be sent. No other is until the turn is given back, which is when the answer is read.
+    async fn answer(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<(Response, Option<MutexGuard<'_, ()>>), AdoError> {
+        let Some(pace) = &self.pace else {
+            return Ok((answer::of(request).await?, None));
+        };
+        let turn = pace.turn().await?;
+        let answer = answer::of(request).await?;
+        pace.heard(answer.headers());
+        Ok((answer, Some(turn)))
     }
 
     fn request(

@@ -39,6 +39,8 @@ operations! {
     ConnectionData = GET "_apis/connectionData" "7.1-preview";
     /// The projects that the credential can see.
     Projects = GET "_apis/projects" "7.1";
+    /// A project, by its name or GUID.
+    Project = GET "_apis/projects/{project}" "7.1";
     /// The repositories of a project.
     Repositories = GET "{project}/_apis/git/repositories" "7.1";
     /// The refs of a repository, of which the client asks for branches.
@@ -57,4 +59,22 @@ operations! {
     Iterations = GET "{project}/_apis/git/repositories/{repository}/pullRequests/{number}/iterations" "7.1";
     /// A status for a pull request.
     PullRequestStatus = POST "{project}/_apis/git/repositories/{repository}/pullRequests/{number}/statuses" "7.1";
+    /// The pull requests of a repository.
+    PullRequestsOfRepository = GET "{project}/_apis/git/repositories/{repository}/pullRequests" "7.1";
+    /// The pull requests of a project.
+    PullRequestsOfProject = GET "{project}/_apis/git/pullrequests" "7.1";
+    /// The pushes of a repository.
+    Pushes = GET "{project}/_apis/git/repositories/{repository}/pushes" "7.1";
+    /// A subscription to make.
+    CreateSubscription = POST "_apis/hooks/subscriptions" "7.1";
+    /// A subscription.
+    Subscription = GET "_apis/hooks/subscriptions/{subscription}" "7.1";
+    /// A subscription as it should be.
+    ReplaceSubscription = PUT "_apis/hooks/subscriptions/{subscription}" "7.1";
+    /// A subscription that should be none.
+    DeleteSubscription = DELETE "_apis/hooks/subscriptions/{subscription}" "7.1";
+    /// The subscriptions that have such inputs.
+    SubscriptionsQuery = POST "_apis/hooks/subscriptionsquery" "7.1";
+    /// What subscriptions have sent.
+    NotificationsQuery = POST "_apis/hooks/notificationsquery" "7.1";
 }

@@ -3,9 +3,10 @@
 //!
 //! Sources: Microsoft's `git.json` (`GitPullRequest`, `GitPullRequestIteration`), facts 4.3, 6.1 and 6.2.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::{AdoClient, AdoError, Operation};
+use crate::{AdoClient, AdoError, Operation, wire};
 
 /// A pull request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -29,6 +30,20 @@ pub struct PullRequest {
     pub is_fork: bool,
     /// Whether a status may name an iteration.
     pub supports_iterations: Option<bool>,
+    /// When it was opened.
+    pub created: Option<Timestamp>,
+    /// When it was completed or abandoned.
+    pub closed: Option<Timestamp>,
+}
+
+/// A pull request of a list, which may be of several repositories.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "PullRequestView")]
+pub struct ListedPullRequest {
+    /// The pull request.
+    pub pull_request: PullRequest,
+    /// The id of the repository that it merges into.
+    pub repository_id: Option<String>,
 }
 
 /// A state of a pull request's source that there is to review.
@@ -57,6 +72,70 @@ impl AdoClient {
             .ask(Operation::PullRequest, &[project, repository, &number], &[])
             .await?;
         Ok(pull_request)
+    }
+
+    /// Up to `most` pull requests of all of a project's repositories, the latest first, after `skip` that are later still.
+    /// `status` is `active`, `abandoned`, `completed` or `all`.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError`].
+    pub async fn pull_requests(
+        &self,
+        project: &str,
+        status: &str,
+        most: u32,
+        skip: u32,
+    ) -> Result<Vec<ListedPullRequest>, AdoError> {
+        self.list(
+            Operation::PullRequestsOfProject,
+            &[project],
+            status,
+            most,
+            skip,
+        )
+        .await
+    }
+
+    /// The same of one repository.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoError`].
+    pub async fn pull_requests_of(
+        &self,
+        project: &str,
+        repository: &str,
+        status: &str,
+        most: u32,
+        skip: u32,
+    ) -> Result<Vec<ListedPullRequest>, AdoError> {
+        let names = [project, repository];
+        self.list(
+            Operation::PullRequestsOfRepository,
+            &names,
+            status,
+            most,
+            skip,
+        )
+        .await
+    }
+
+    async fn list(
+        &self,
+        operation: Operation,
+        names: &[&str],
+        status: &str,
+        most: u32,
+        skip: u32,
+    ) -> Result<Vec<ListedPullRequest>, AdoError> {
+        let (most, skip) = (most.to_string(), skip.to_string());
+        let query = [
+            ("searchCriteria.status", status),
+            ("$top", most.as_str()),
+            ("$skip", skip.as_str()),
+        ];
+        Ok(self.page(operation, names, &query).await?.items)
     }
 
     /// The iterations of a pull request, the first one first. Azure DevOps does not page them.
@@ -95,6 +174,17 @@ struct PullRequestView {
     last_merge_source_commit: Option<CommitReference>,
     fork_source: Option<ForkSource>,
     supports_iterations: Option<bool>,
+    repository: Option<RepositoryReference>,
+    #[serde(default, deserialize_with = "wire::date")]
+    creation_date: Option<Timestamp>,
+    #[serde(default, deserialize_with = "wire::date")]
+    closed_date: Option<Timestamp>,
+}
+
+/// `GitRepository`.
+#[derive(Deserialize)]
+struct RepositoryReference {
+    id: Option<String>,
 }
 
 /// That it is there is what counts.
@@ -127,6 +217,17 @@ impl From<PullRequestView> for PullRequest {
             source_commit: view.last_merge_source_commit.and_then(|it| it.commit_id),
             is_fork: view.fork_source.is_some(),
             supports_iterations: view.supports_iterations,
+            created: view.creation_date,
+            closed: view.closed_date,
+        }
+    }
+}
+
+impl From<PullRequestView> for ListedPullRequest {
+    fn from(mut view: PullRequestView) -> Self {
+        Self {
+            repository_id: view.repository.take().and_then(|it| it.id),
+            pull_request: view.into(),
         }
     }
 }
@@ -156,6 +257,25 @@ mod tests {
         ] {
             let read: PullRequest = serde_json::from_value(view).unwrap();
             assert_eq!(read, PullRequest::default());
+        }
+    }
+
+    #[test]
+    fn a_listed_pull_request_says_whose_it_is_where_that_is_said() {
+        for (view, expected) in [
+            (json!({ "pullRequestId": 7 }), None),
+            (json!({ "pullRequestId": 7, "repository": null }), None),
+            (json!({ "pullRequestId": 7, "repository": {} }), None),
+            (
+                json!({ "pullRequestId": 7, "repository": { "id": "r" } }),
+                Some("r"),
+            ),
+        ] {
+            let read: ListedPullRequest = serde_json::from_value(view).unwrap();
+            assert_eq!(
+                (read.pull_request.number, read.repository_id.as_deref()),
+                (Some(7), expected)
+            );
         }
     }
 

@@ -1,6 +1,11 @@
 //! Answers as Azure DevOps spells them, with the fields that are used; each may be absent.
 
-use serde::{Deserialize, Serialize};
+use domain::moment;
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::AdoError;
 
 /// `{"count": n, "value": [...]}`
 #[derive(Deserialize)]
@@ -20,6 +25,27 @@ pub(crate) struct AuthenticatedUser {
     pub(crate) id: Option<String>,
     pub(crate) provider_display_name: Option<String>,
     pub(crate) custom_display_name: Option<String>,
+}
+
+/// `IdentityRef`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Identity {
+    pub(crate) display_name: Option<String>,
+}
+
+/// A date; what is none is absent.
+pub(crate) fn date<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Timestamp>, D::Error> {
+    Ok(Value::deserialize(value)?.as_str().and_then(moment))
+}
+
+/// What a query found. Where the answer has nothing of what was found, it has to have something of the query, or it is none.
+pub(crate) fn results<T>(found: Option<Vec<T>>, has_the_query: bool) -> Result<Vec<T>, AdoError> {
+    match found {
+        Some(found) => Ok(found),
+        None if has_the_query => Ok(Vec::new()),
+        None => Err(AdoError::Unexpected("it has no results".to_owned())),
+    }
 }
 
 /// What an error's body says (facts 7), in either of two shapes: `message`, or `Message` within `value`.

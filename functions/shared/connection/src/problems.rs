@@ -54,6 +54,10 @@ pub fn of_azure_devops(error: AdoError) -> Problem {
             },
         )
         .retry_after(retry_after),
+        AdoError::Spent => Problem::new(
+            ProblemKind::AzureDevOpsSlowDown,
+            "Azure DevOps was asked as often as it may be for now: try again in a few minutes.",
+        ),
         AdoError::Unreachable(what) => Problem::new(
             ProblemKind::AzureDevOpsUnreachable,
             format!("Azure DevOps cannot be reached ({what}). Try again in a moment."),

@@ -5,10 +5,13 @@
 
 use std::{convert::Infallible, fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 /// The type of an event, in Azure DevOps' own spelling.
 ///
 /// Source: <https://learn.microsoft.com/en-us/azure/devops/service-hooks/events>.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum EventType {
     /// `git.push`, "Code pushed".
     GitPush,
@@ -51,6 +54,21 @@ impl FromStr for EventType {
             "ms.vss-code.git-pullrequest-comment-event" => Self::PullRequestCommented,
             other => Self::Other(other.to_owned()),
         })
+    }
+}
+
+impl From<String> for EventType {
+    fn from(text: String) -> Self {
+        match text.parse() {
+            Ok(event_type) => event_type,
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl From<EventType> for String {
+    fn from(event_type: EventType) -> Self {
+        event_type.as_str().to_owned()
     }
 }
 

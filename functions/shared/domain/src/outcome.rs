@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{RunId, StackName};
+use crate::{RunId, Stack, StackName};
 
 /// What became of a delivery, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +75,19 @@ pub struct ForStack {
     pub reason: String,
     /// The run that it is about.
     pub run: Option<RunId>,
+}
+
+impl ForStack {
+    /// It meant nothing.
+    #[must_use]
+    pub fn nothing(stack: &Stack, reason: String) -> Self {
+        Self {
+            stack: stack.name.clone(),
+            verdict: Verdict::None,
+            reason,
+            run: None,
+        }
+    }
 }
 
 /// What became of a delivery.

@@ -28,6 +28,16 @@ impl PasswordDigest {
             ends: None,
         }
     }
+
+    /// A short name for the password, to tell whether a service hook was given this one. Nothing can be compared with a
+    /// presented password by it.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        self.sha256[..6]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
 }
 
 /// The passwords of one integration as they are compared: always [`MOST_DIGESTS`] slots, empty ones among them.
@@ -62,6 +72,13 @@ impl Lineup {
                 }),
             }
         }))
+    }
+
+    /// How many of these have no end: more than one while a rotation has begun and not ended.
+    #[must_use]
+    pub fn endless(&self) -> usize {
+        let endless = self.0.iter().filter(|slot| slot.ends == Timestamp::MAX);
+        endless.count()
     }
 
     /// Whether `presented`, the digest of what a caller sent, is one of these and still counts at `now`. Every slot is

@@ -72,6 +72,15 @@ pub enum Identity<'a> {
     },
     /// A request by hand.
     Request(&'a str),
+    /// What a delivery asks for, asked for anew: by the number of its redelivery, whatever the event says by now.
+    Rerun {
+        /// The delivery.
+        delivery: &'a str,
+        /// The number of its redelivery.
+        redelivery: u32,
+        /// Of a push, which has a run for each ref: the full name of the ref.
+        ref_name: Option<&'a str>,
+    },
 }
 
 impl RunId {
@@ -94,6 +103,14 @@ impl RunId {
                 comment,
             } => format!("comment\n{number}\n{thread}\n{comment}"),
             Identity::Request(id) => format!("request\n{id}"),
+            Identity::Rerun {
+                delivery,
+                redelivery,
+                ref_name,
+            } => format!(
+                "rerun\n{delivery}\n{redelivery}\n{}",
+                ref_name.unwrap_or_default()
+            ),
         };
         let digest = Sha256::digest(format!("{stack}\n{repository}\n{what}"));
         let hex: String = digest[..16]
@@ -537,6 +554,14 @@ mod tests {
                 attempt,
             })
         };
+        let rerun = |delivery, redelivery, ref_name| {
+            of(Identity::Rerun {
+                delivery,
+                redelivery,
+                ref_name,
+            })
+        };
+        assert_eq!(rerun("d", 1, None), rerun("d", 1, None));
         let mut all = vec![
             push("refs/heads/a", 1),
             push("refs/heads/a", 2),
@@ -556,6 +581,11 @@ mod tests {
                 comment: 2,
             }),
             of(Identity::Request("1")),
+            rerun("d", 1, None),
+            rerun("d", 2, None),
+            rerun("e", 1, None),
+            rerun("d", 1, Some("refs/heads/a")),
+            rerun("d", 1, Some("refs/heads/b")),
             RunId::of(&"b".parse().unwrap(), &repository, Identity::Request("1")),
         ];
         let count = all.len();

@@ -2,6 +2,7 @@
 //! counts as touched, since a run too many costs less than one too few.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::{Deserialize, Serialize};
 
 use crate::{Stack, summary::plain};
 
@@ -9,7 +10,8 @@ use crate::{Stack, summary::plain};
 const MOST_PLACES: usize = 3;
 
 /// What changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Changed {
     /// These paths, without a slash at the beginning; of a moved file both.
     Paths(Vec<String>),

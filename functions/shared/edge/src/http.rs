@@ -15,6 +15,8 @@ use crate::{Problem, ProblemKind};
 
 /// The largest body that an operator's request may have: far more than any of them needs.
 const LARGEST_REQUEST: usize = 64 * 1_024;
+/// The most characters of the id that a caller gives a request.
+const LONGEST_ID: usize = 64;
 /// How many rows a page has where nothing is asked for, and at most.
 const PAGE: (u16, u16) = (50, 100);
 
@@ -67,7 +69,21 @@ pub fn parsed_parameter<T>(
     parse: impl FnOnce(&str) -> Option<T>,
     written: &str,
 ) -> Result<Option<T>, Problem> {
-    let Some(text) = parameter(request, name) else {
+    parsed_text(parameter(request, name), name, parse, written)
+}
+
+/// A text that a caller may give under a name, as a query parameter or in a body, and that is read as something else.
+///
+/// # Errors
+///
+/// As [`parsed_parameter`].
+pub fn parsed_text<T>(
+    given: Option<&str>,
+    name: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+    written: &str,
+) -> Result<Option<T>, Problem> {
+    let Some(text) = given else {
         return Ok(None);
     };
     match parse(text) {
@@ -156,14 +172,29 @@ where
     Option::deserialize(from).map(Some)
 }
 
+/// `requestId`: what a caller calls a wish by, so that the same again is done once, and gives `what` it has given.
+///
+/// # Errors
+///
+/// A refusal of the field for what is none.
+pub fn own_id(id: String, what: &str) -> Result<String, Problem> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(is_plain) {
+        return Ok(id);
+    }
+    let is = format!(
+        "1 to {LONGEST_ID} letters, digits, dots, underscores and hyphens, of your choice: the same one again gives {what}"
+    );
+    Err(Problem::field("requestId", &is))
+}
+
 /// A page token: where the next page of this very list begins.
 ///
 /// It carries a digest of what it was made for, so that one that was made up, or made for another list or other filters, is
 /// refused. It keeps no secret, and gives no right that the caller would not have without it.
 #[must_use]
 pub fn page_token<T: Serialize>(request: &Request, state: &T) -> String {
-    let state = URL_SAFE_NO_PAD.encode(serde_json::to_vec(state).unwrap_or_default());
-    format!("{state}.{}", fingerprint(request, &state))
+    token_for(&made_for(request), state)
 }
 
 /// What a page token says; `None` where the request has none.
@@ -175,12 +206,40 @@ pub fn page_state<T: DeserializeOwned>(request: &Request) -> Result<Option<T>, P
     let Some(token) = parameter(request, "pageToken") else {
         return Ok(None);
     };
+    said_by(token, &made_for(request)).map(Some)
+}
+
+/// A page token for a request whose filters are its body's, which `filters` has all of but the token.
+#[must_use]
+pub fn body_token<T: Serialize>(request: &Request, filters: &impl Serialize, state: &T) -> String {
+    token_for(&made_for_body(request, filters), state)
+}
+
+/// What a page token in a body says.
+///
+/// # Errors
+///
+/// As [`page_state`].
+pub fn body_state<T: DeserializeOwned>(
+    request: &Request,
+    filters: &impl Serialize,
+    token: &str,
+) -> Result<T, Problem> {
+    said_by(token, &made_for_body(request, filters))
+}
+
+fn token_for<T: Serialize>(made_for: &str, state: &T) -> String {
+    let state = URL_SAFE_NO_PAD.encode(serde_json::to_vec(state).unwrap_or_default());
+    format!("{state}.{}", fingerprint(made_for, &state))
+}
+
+fn said_by<T: DeserializeOwned>(token: &str, made_for: &str) -> Result<T, Problem> {
     let state = token
         .rsplit_once('.')
-        .filter(|(state, digest)| fingerprint(request, state) == *digest)
+        .filter(|(state, digest)| fingerprint(made_for, state) == *digest)
         .and_then(|(state, _)| URL_SAFE_NO_PAD.decode(state).ok())
         .and_then(|json| serde_json::from_slice(&json).ok());
-    state.map(Some).ok_or_else(|| {
+    state.ok_or_else(|| {
         Problem::new(
             ProblemKind::InvalidPageToken,
             "pass the nextPageToken of the page before with the same filters, or none for the first page",
@@ -189,21 +248,30 @@ pub fn page_state<T: DeserializeOwned>(request: &Request) -> Result<Option<T>, P
     })
 }
 
-/// A digest of the path, the filters and a token's state.
-fn fingerprint(request: &Request, state: &str) -> String {
-    let mut digest = Sha256::new();
-    digest.update(segments(request).join("/"));
+/// What a page token is made for: the path and the filters.
+fn made_for(request: &Request) -> String {
+    let mut filters = Vec::new();
     if let Some(parameters) = request.query_string_parameters_ref() {
         let of_the_page = ["pageToken", "pageSize"];
-        let filters = parameters
+        let given = parameters
             .iter()
             .filter(|(name, value)| !of_the_page.contains(name) && !value.is_empty());
-        let mut filters: Vec<String> = filters
-            .map(|(name, value)| format!("\n{name}={value}"))
-            .collect();
-        filters.sort_unstable();
-        digest.update(filters.concat());
+        filters.extend(given.map(|(name, value)| format!("\n{name}={value}")));
     }
+    filters.sort_unstable();
+    format!("{}{}", segments(request).join("/"), filters.concat())
+}
+
+/// The same where the filters are in the body.
+fn made_for_body(request: &Request, filters: &impl Serialize) -> String {
+    let filters = serde_json::to_string(filters).unwrap_or_default();
+    format!("{}\n{filters}", segments(request).join("/"))
+}
+
+/// A digest of what a token is made for, and of its state.
+fn fingerprint(made_for: &str, state: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(made_for);
     digest.update(format!("\n\n{state}"));
     URL_SAFE_NO_PAD.encode(&digest.finalize()[..12])
 }

@@ -3,11 +3,12 @@
 //!
 //! A caller's fault says what to do; ours says nothing but a request id, under which the log has the cause.
 
-use std::{borrow::Cow, error::Error};
+use std::{borrow::Cow, collections::BTreeMap, error::Error};
 
 use ::http::{HeaderValue, StatusCode, header};
 use lambda_http::{Body, Response};
 use serde::Serialize;
+use serde_json::Value;
 
 /// What kind of problem it is. Each has a status, a title and a `type` that stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum ProblemKind {
     TokenRefused,
     /// The token lacks Code (Read & write).
     TokenLacksScope,
+    /// The token's user may not make service hooks; everything else works.
+    ServiceHooksDenied,
     /// Azure DevOps cannot be reached.
     AzureDevOpsUnreachable,
     /// Azure DevOps asks to slow down.
@@ -56,7 +59,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the test that pins them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidRequest,
         Self::InvalidField,
         Self::InvalidPageToken,
@@ -73,6 +76,7 @@ impl ProblemKind {
         Self::OrganizationNotFound,
         Self::TokenRefused,
         Self::TokenLacksScope,
+        Self::ServiceHooksDenied,
         Self::AzureDevOpsUnreachable,
         Self::AzureDevOpsSlowDown,
         Self::AzureDevOpsUnexpected,
@@ -155,6 +159,11 @@ impl ProblemKind {
                 "token-lacks-scope",
                 "The token lacks Code (Read & write)",
             ),
+            Self::ServiceHooksDenied => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "service-hooks-denied",
+                "The token's user may not make service hooks",
+            ),
             Self::AzureDevOpsUnreachable => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "azure-devops-unreachable",
@@ -187,6 +196,7 @@ pub struct Problem {
     field: Option<Cow<'static, str>>,
     allow: Option<&'static str>,
     retry_after: Option<u32>,
+    member: Option<Box<(&'static str, Value)>>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -203,6 +213,9 @@ struct ProblemBody<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     request_id: &'a str,
+    /// What a kind has besides (RFC 9457, 3.2).
+    #[serde(flatten)]
+    members: BTreeMap<&'static str, Value>,
 }
 
 impl Problem {
@@ -215,6 +228,7 @@ impl Problem {
             field: None,
             allow: None,
             retry_after: None,
+            member: None,
             cause: None,
         }
     }
@@ -258,6 +272,19 @@ impl Problem {
         self
     }
 
+    /// Adds a member of its kind's own to the body.
+    #[must_use]
+    pub fn with(mut self, member: &'static str, value: Value) -> Self {
+        self.member = Some(Box::new((member, value)));
+        self
+    }
+
+    /// The member of its kind's own.
+    #[must_use]
+    pub fn member(&self) -> Option<&(&'static str, Value)> {
+        self.member.as_deref()
+    }
+
     /// Which kind it is.
     #[must_use]
     pub fn kind(&self) -> ProblemKind {
@@ -270,18 +297,23 @@ impl Problem {
         &self.detail
     }
 
-    /// The answer to the caller; the cause, if it is ours, goes to the log here and nowhere else.
-    #[must_use]
-    pub fn into_response(self, request_id: &str) -> Response<Body> {
-        let (status, kind, title) = self.kind.parts();
+    /// Tells the log the cause, if it is ours. For what is only a part of an answer; [`Problem::into_response`] does it, too.
+    pub fn log(&self, request_id: &str) {
         if let Some(cause) = &self.cause {
             tracing::error!(
-                problem = kind,
+                problem = self.kind.parts().1,
                 cause = chain(cause.as_ref()),
                 request_id,
                 "problem"
             );
         }
+    }
+
+    /// The answer to the caller; the cause, if it is ours, goes to the log here and nowhere else.
+    #[must_use]
+    pub fn into_response(self, request_id: &str) -> Response<Body> {
+        self.log(request_id);
+        let (status, kind, title) = self.kind.parts();
         let body = ProblemBody {
             kind: format!("urn:stackhook:problem:{kind}"),
             title,
@@ -289,6 +321,7 @@ impl Problem {
             detail: &self.detail,
             field: self.field.as_deref(),
             request_id,
+            members: self.member.map(|member| *member).into_iter().collect(),
         };
         let mut response = crate::http::json(status, &body);
         let headers = response.headers_mut();

@@ -7,8 +7,8 @@
 mod test_button;
 mod wire;
 
-use domain::{Event, EventType};
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use domain::{Event, EventType, moment};
+use jiff::Timestamp;
 use serde_json::error::Category;
 
 /// How deep a body may nest: what readers in other languages can be trusted with, and the limit of `serde_json` itself.
@@ -132,14 +132,6 @@ fn event(event_type: &EventType, envelope: &wire::Envelope<'_>) -> Result<Event,
             Event::Comment(read::<wire::CommentResource>(resource, "resource")?.into())
         }
         EventType::Other(_) => Event::Other,
-    })
-}
-
-/// Azure DevOps writes UTC, mostly with a `Z` and sometimes without any zone.
-fn moment(text: &str) -> Option<Timestamp> {
-    text.parse::<Timestamp>().ok().or_else(|| {
-        let local: DateTime = text.parse().ok()?;
-        TimeZone::UTC.to_timestamp(local).ok()
     })
 }
 

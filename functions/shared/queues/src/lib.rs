@@ -31,6 +31,9 @@ pub enum Later {
         /// Whether somebody has asked for it anew: what is decided now counts then, whatever was before.
         #[serde(default)]
         again: bool,
+        /// The redelivery that asks for new runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rerun: Option<u32>,
     },
     /// Dispatch what is parked of an integration: its token is a new one, or works again.
     Unpark {
@@ -50,6 +53,18 @@ impl Later {
             delivery: id.to_string(),
             tries,
             again,
+            rerun: None,
+        }
+    }
+
+    /// A delivery of which a redelivery of this number asks for new runs, put off for the `tries`th time.
+    #[must_use]
+    pub fn rerun(id: &DeliveryId, tries: u32, number: u32) -> Self {
+        Self::Delivery {
+            delivery: id.to_string(),
+            tries,
+            again: true,
+            rerun: Some(number),
         }
     }
 

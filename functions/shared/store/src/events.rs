@@ -27,11 +27,13 @@ pub const LARGEST_BODY: usize = 2 * 1_024 * 1_024;
 pub const OVERSIZE_HEAD: usize = 64 * 1_024;
 /// The most bytes of a stored body that lie in one item, whose own limit is 400 KB with its keys.
 const MOST_IN_ITEM: usize = 380 * 1_024;
+/// How many items are read at once to find any delivery.
+const MOST_LISTENED: i32 = 50;
 /// How often a transaction is tried that met another one writing the same delivery.
 const CONFLICT_TRIES: u32 = 4;
 
 /// The waits between tries of what a batch left unread, because it was throttled or larger than an answer may be.
-const BATCH_WAITS: [Duration; 6] = [
+pub(crate) const BATCH_WAITS: [Duration; 6] = [
     Duration::from_millis(10),
     Duration::from_millis(50),
     Duration::from_millis(100),
@@ -44,7 +46,7 @@ const IS_NEW: &str = "attribute_not_exists(pk)";
 /// Deliveries, and what became of them: an outcome is received with its delivery. Redeliveries are left out.
 const RECEIVED_BY: &str =
     "(attribute_exists(kind) AND received <= :until) OR attribute_exists(outcome)";
-const HEAD: &str = "pk, sk, kind, received, outcome";
+const HEAD: &str = "pk, sk, kind, received, recovered, outcome";
 const OF_KIND_RECEIVED: &str = "attention = :kind AND received BETWEEN :from AND :until";
 
 /// What a delivery is.
@@ -96,6 +98,8 @@ pub struct NewDelivery<'a> {
     pub body: &'a [u8],
     /// Why it is quarantined or oversize, in words.
     pub reason: Option<String>,
+    /// Whether it never reached us and was found again.
+    pub recovered: bool,
 }
 
 /// What became of storing a delivery.
@@ -120,6 +124,8 @@ pub struct DeliveryHead {
     pub received: Timestamp,
     /// What became of it, where it was read with that: a delivery that is read by its keys alone has `None`.
     pub outcome: Option<OutcomeWord>,
+    /// Whether it never reached us and was found again.
+    pub recovered: bool,
 }
 
 /// A delivery as stored.
@@ -160,6 +166,9 @@ struct DeliveryItem {
     /// Where a person should see this delivery: its partition in the index of those.
     #[serde(skip_serializing_if = "Option::is_none")]
     attention: Option<String>,
+    /// There only where it is true.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    recovered: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -168,6 +177,8 @@ struct HeadItem {
     sk: String,
     kind: DeliveryKind,
     received: i64,
+    #[serde(default)]
+    recovered: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -219,6 +230,7 @@ impl Store {
                 .kind
                 .wants_attention()
                 .then(|| keys::attention(delivery.id.integration(), delivery.kind.as_str())),
+            recovered: delivery.recovered,
         };
         let whole = kept.len() == delivery.body.len();
         let in_parts = stored.len() > MOST_IN_ITEM;
@@ -329,6 +341,80 @@ impl Store {
         Ok(heads.into_iter().flatten().collect())
     }
 
+    /// The events of an integration that have no outcome, created from `from` to `until` as they say themselves. Those that do not
+    /// tell when are found as long as their day is one of that time.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where they cannot be read.
+    pub async fn undecided(
+        &self,
+        integration: &IntegrationName,
+        (from, until): (Timestamp, Timestamp),
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        let (mut undecided, mut day) = (Vec::new(), keys::day_of(from));
+        while day <= keys::day_of(until) {
+            let shards = stream::iter(0..keys::SHARDS).map(async |shard| {
+                let created = keys::created_between(from, until);
+                let undated = ("~".to_owned(), "~~".to_owned());
+                let of_shard =
+                    |between| self.heads_between(integration, day, shard, until, between);
+                let mut heads = of_shard(Some(created)).await?;
+                heads.extend(of_shard(Some(undated)).await?);
+                Ok::<_, StoreError>(heads)
+            });
+            let heads: Vec<Vec<DeliveryHead>> = shards
+                .buffer_unordered(usize::from(keys::SHARDS))
+                .try_collect()
+                .await?;
+            let is_undecided =
+                |head: &DeliveryHead| head.kind == DeliveryKind::Event && head.outcome.is_none();
+            let heads = heads.into_iter().flatten().filter(is_undecided);
+            undecided.extend(heads.map(|head| head.id));
+            let Ok(next) = day.tomorrow() else { break };
+            day = next;
+        }
+        Ok(undecided)
+    }
+
+    /// Whether a delivery of an integration reached us on the day of `from` or later. What was found again did not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where that cannot be read.
+    pub async fn has_received_since(
+        &self,
+        integration: &IntegrationName,
+        from: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut day = keys::newest_day(now);
+        while day >= keys::day_of(from) {
+            for shard in 0..keys::SHARDS {
+                let partition = keys::partition(integration, day, shard);
+                let mut items = self
+                    .client
+                    .query()
+                    .table_name(&self.tables.events)
+                    .key_condition_expression("pk = :partition")
+                    .expression_attribute_values(":partition", AttributeValue::S(partition))
+                    .filter_expression("attribute_exists(kind) AND attribute_not_exists(recovered)")
+                    .projection_expression("pk")
+                    .limit(MOST_LISTENED)
+                    .into_paginator()
+                    .items()
+                    .send();
+                if let Some(item) = items.next().await {
+                    item.map_err(|error| StoreError::from_sdk("look for any delivery", error))?;
+                    return Ok(true);
+                }
+            }
+            let Ok(before) = day.yesterday() else { break };
+            day = before;
+        }
+        Ok(false)
+    }
+
     async fn heads_of_shard(
         &self,
         integration: &IntegrationName,
@@ -336,11 +422,28 @@ impl Store {
         shard: u8,
         until: Timestamp,
     ) -> Result<Vec<DeliveryHead>, StoreError> {
-        let mut items = self
-            .client
-            .query()
-            .table_name(&self.tables.events)
-            .key_condition_expression("pk = :partition")
+        self.heads_between(integration, day, shard, until, None)
+            .await
+    }
+
+    /// The heads of a shard, or of those of it whose sort keys lie between two.
+    async fn heads_between(
+        &self,
+        integration: &IntegrationName,
+        day: Date,
+        shard: u8,
+        until: Timestamp,
+        between: Option<(String, String)>,
+    ) -> Result<Vec<DeliveryHead>, StoreError> {
+        let mut query = self.client.query().table_name(&self.tables.events);
+        query = match between {
+            None => query.key_condition_expression("pk = :partition"),
+            Some((first, last)) => query
+                .key_condition_expression("pk = :partition AND sk BETWEEN :first AND :last")
+                .expression_attribute_values(":first", AttributeValue::S(first))
+                .expression_attribute_values(":last", AttributeValue::S(last)),
+        };
+        let mut items = query
             .expression_attribute_values(
                 ":partition",
                 AttributeValue::S(keys::partition(integration, day, shard)),
@@ -498,6 +601,7 @@ impl Store {
             sk: item.sk,
             kind: item.kind,
             received: item.received,
+            recovered: item.recovered,
         };
         let mut head: DeliveryHead = head.try_into()?;
         let stored = match (item.body, item.parts) {
@@ -606,6 +710,7 @@ impl TryFrom<HeadItem> for DeliveryHead {
             kind: item.kind,
             received,
             outcome: None,
+            recovered: item.recovered,
         })
     }
 }

@@ -14,6 +14,10 @@ pub const SORT: &str = "sk";
 
 /// The sort key of an integration's own item; its partition is its name.
 pub const INTEGRATION: &str = "integration";
+/// What the sort keys of an integration's service hooks begin with; the subscription's id follows.
+pub(crate) const SERVICE_HOOKS: &str = "service-hook#";
+/// The sort key, in an integration's partition, of how far the care for it has got.
+pub(crate) const PROGRESS: &str = "progress";
 /// The sort key of a stack's own item; its partition is `stack#<name>`.
 pub const STACK: &str = "stack";
 /// The sparse index that lists integrations in their table and stacks in theirs, and its partition attribute: an own item of
@@ -41,6 +45,13 @@ pub const TIMELINE: &str = "timeline";
 pub const OPEN: &str = "open";
 /// The month in which the first run can have been: nothing reads further back.
 pub(crate) const FIRST_MONTH: &str = "2026-11";
+
+/// The sort key, in the partition that `seen` makes, of the push up to which a repository was compared.
+pub(crate) const COMPARED: &str = "compared";
+/// What the sort keys of pull requests that were seen begin with.
+pub(crate) const SEEN_PULL_REQUESTS: &str = "pull-request#";
+/// What the sort keys of pushes that were seen begin with.
+const SEEN_PUSHES: &str = "push#";
 
 /// What the sort key of a delivery's outcome ends in, after the delivery's own.
 const OUTCOME: &str = "#outcome";
@@ -216,6 +227,12 @@ impl DeliveryId {
     }
 }
 
+/// Between which sort keys deliveries lie whose `createdDate` is in a time, with what lies beside them.
+#[must_use]
+pub(crate) fn created_between(from: Timestamp, until: Timestamp) -> (String, String) {
+    (seven_digits(from), format!("{}~", seven_digits(until)))
+}
+
 /// The partition of an integration, a day and a shard.
 #[must_use]
 pub fn partition(integration: &IntegrationName, day: Date, shard: u8) -> String {
@@ -262,6 +279,44 @@ pub(crate) fn pushed(repository: &Guid, ref_name: &str) -> String {
         hex_digest(ref_name.as_bytes())
     };
     format!("pushed#{repository}#{named}")
+}
+
+/// The sort key of a service hook, in its integration's partition.
+#[must_use]
+pub(crate) fn service_hook(id: &Guid) -> String {
+    format!("{SERVICE_HOOKS}{id}")
+}
+
+/// The partition of what the stacks of an integration have seen of a repository.
+#[must_use]
+pub(crate) fn seen(integration: &IntegrationName, repository: &Guid) -> String {
+    format!("seen#{integration}#{repository}")
+}
+
+/// The sort key of a push that was seen: in the order of pushes, and one for each set of refs, since it is not known whether a
+/// push of several refs is one event or several.
+#[must_use]
+pub(crate) fn seen_push(push_id: i64, refs: &[String]) -> String {
+    let mut refs = refs.to_vec();
+    refs.sort_unstable();
+    let digest = hex_digest(refs.join("\n").as_bytes());
+    format!("{SEEN_PUSHES}{push_id:019}#{}", &digest[..16])
+}
+
+/// Between which sort keys the pushes lie that were seen and have numbers above `after`.
+#[must_use]
+pub(crate) fn seen_pushes_after(after: i64) -> (String, String) {
+    let from = after.saturating_add(1).max(0);
+    (
+        format!("{SEEN_PUSHES}{from:019}"),
+        format!("{SEEN_PUSHES}~"),
+    )
+}
+
+/// The sort key of a pull request that was seen.
+#[must_use]
+pub(crate) fn seen_pull_request(number: i64) -> String {
+    format!("{SEEN_PULL_REQUESTS}{number:019}")
 }
 
 /// What the `concerns` of all open runs of a pull request begin with.

@@ -23,12 +23,19 @@
 //! | keep what was reported | [`Store::record_report`] | stacks | conditional |
 //! | the open runs of an integration, of a pull request | [`Store::open_runs`] | stacks / `open` | name; name, `<repository>#pull-request#<number>#` |
 //! | the runs of a stack, all runs, newest first | [`Store::runs`] | stacks / `runs`, `timeline` | stack; month |
-//! | write what became of a delivery, read it | [`Store::record_outcome`], [`Store::outcome`] | events | the delivery's keys and `#outcome` |
+//! | the service hooks of an integration, keep one, forget one | [`Store::hooks_of`], [`Store::keep_hook`], [`Store::keep_hook_if_there`], [`Store::forget_hook`] | integrations | name, `service-hook#<id>`; consistent |
+//! | how far the care for an integration has got | [`Store::progress`], [`Store::begin_pass`], [`Store::keep_progress`], [`Store::note_trouble`], [`Store::forget_progress`] | integrations | name, `progress`; conditional |
+//! | all stacks of an integration | [`Store::linked`] | stacks / `followers` | name |
+//! | what was seen of a repository's pushes and pull requests | [`Store::saw_push`], [`Store::pushes_seen`], [`Store::saw_pull_request`], [`Store::begin_with_pull_requests`], [`Store::forget_pull_requests`], [`Store::pull_requests_seen`] | stacks | `seen#<name>#<repository>`, `push#…` or `pull-request#…` |
+//! | up to where a repository was compared | [`Store::compared`], [`Store::set_compared`] | stacks | `seen#<name>#<repository>`, `compared` |
+//! | write what became of a delivery, read it, read several | [`Store::record_outcome`], [`Store::outcome`], [`Store::outcomes`] | events | the delivery's keys and `#outcome` |
 //! | what is parked of an integration | [`Store::parked`] | events / `attention` | name, receipt |
 //! | ask for a delivery to be dispatched again | [`Store::redeliver`] | events | the delivery's keys and `#redelivery#<n>` |
 //! | store a delivery once | [`Store::record_delivery`] | events | conditional put, or one transaction with its parts |
 //! | what was created on one day | [`Store::heads_of_day`] | events | `<name>#<day>#<shard>`, 8 queries at once |
+//! | what has no outcome | [`Store::undecided`] | events | `<name>#<day>#<shard>`, `createdDate` |
 //! | what a person should see of an integration | [`Store::heads_for_attention`] | events / `attention` | name, receipt |
+//! | whether anything was received lately | [`Store::has_received_since`] | events | `<name>#<day>#<shard>`, one item |
 //! | several deliveries whole, one whole | [`Store::deliveries`], [`Store::delivery`] | events | the delivery's keys |
 //!
 //! Keys, indexes and what they are made of are spelled in [`keys`] alone, the form of a stored body in [`body`], the further
@@ -43,6 +50,8 @@ pub mod keys;
 mod lifecycle;
 mod outcomes;
 mod runs;
+mod seen;
+mod service_hooks;
 mod stacks;
 
 use std::time::Duration;
@@ -60,10 +69,14 @@ pub use events::{
 pub use integrations::{DirectoryPage, WebhookRecord};
 pub use keys::DeliveryId;
 pub use lifecycle::{Activated, Begun, Claim, Claimed, Finished};
-pub use outcomes::{BusEvent, EventsImage, OutcomeRecord, Parked, events_image};
+pub use outcomes::{
+    AskedAgain, BusEvent, EventsImage, OutcomeRecord, Parked, Redelivery, events_image,
+};
 pub use runs::{
     Added, Advanced, NewRun, OpenOf, Report, RunCursor, RunFilter, RunPage, run_of_image,
 };
+pub use seen::{SeenPullRequest, SeenPush};
+pub use service_hooks::Begun as BegunPass;
 pub use stacks::{Created, Detached, Saved, StackPage};
 
 /// How long one try may take. DynamoDB answers in single-digit milliseconds; what takes longer is lost.

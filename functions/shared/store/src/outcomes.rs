@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{operation::put_item::PutItemError, types::AttributeValue};
-use domain::{IntegrationName, Outcome, OutcomeWord};
+use domain::{Compared, IntegrationName, Outcome, OutcomeWord};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::{
-    Delivery, Store, StoreError, body,
+    DeliveryHead, Store, StoreError, body,
     events::{from_item, to_item},
     integrations::text,
     keys::{self, ATTENTION, DeliveryId, PARTITION, SORT},
@@ -19,8 +19,10 @@ use crate::{
 const PARKED: &str = "parked";
 /// What an outcome may grow to when it is unpacked: a decision for each of thousands of stacks.
 const LARGEST: usize = 4 * 1_024 * 1_024;
-/// How many redeliveries of one delivery are tried to be numbered.
+/// The most redeliveries of one delivery.
 const MOST_REDELIVERIES: u32 = 1_000;
+/// How often a number is looked for that nobody else has taken meanwhile.
+const MOST_TRIES: u32 = 50;
 
 const IS_UNDECIDED: &str = "attribute_not_exists(pk) OR outcome = :parked";
 const IS_NEW: &str = "attribute_not_exists(pk)";
@@ -33,6 +35,43 @@ pub struct OutcomeRecord {
     /// What was understood of it, as the bus is told it; `None` for what has no event of its own there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<BusEvent>,
+    /// Of what is parked: the redelivery that asked for new runs, which it goes on as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<u32>,
+    /// What was found out about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
+}
+
+impl OutcomeRecord {
+    /// What became of a delivery, and what the bus is told of it.
+    #[must_use]
+    pub fn new(outcome: Outcome, event: Option<BusEvent>) -> Self {
+        Self {
+            outcome,
+            event,
+            rerun: None,
+            compared: None,
+        }
+    }
+}
+
+/// A redelivery, as it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedAgain<'a> {
+    /// Whether it is to make new runs, also of what has had its runs.
+    pub rerun: bool,
+    /// What tells this wish from every other one for the same delivery: the same again is the same redelivery.
+    pub request: &'a str,
+}
+
+/// A redelivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redelivery {
+    /// Its number: redeliveries of one delivery are counted from 1.
+    pub number: u32,
+    /// Whether it makes new runs.
+    pub rerun: bool,
 }
 
 /// An event for the bus.
@@ -68,14 +107,35 @@ struct OutcomeItem {
     received: Option<i64>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 struct RedeliveryItem {
     pk: String,
     sk: String,
     /// Its number: the stream's filter knows a redelivery by it.
     redelivery: u32,
+    rerun: bool,
+    request: String,
     asked_at: i64,
     expires: i64,
+}
+
+/// What is read of a redelivery; the first had neither of the last two.
+#[derive(Debug, Deserialize)]
+struct RedeliveryRead {
+    redelivery: u32,
+    #[serde(default)]
+    rerun: bool,
+    #[serde(default)]
+    request: String,
+}
+
+impl RedeliveryRead {
+    fn is(&self) -> Redelivery {
+        Redelivery {
+            number: self.redelivery,
+            rerun: self.rerun,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,7 +151,7 @@ pub enum EventsImage {
     /// A delivery's own item.
     Delivery(DeliveryId),
     /// A redelivery of this one.
-    Redelivery(DeliveryId),
+    Redelivery(DeliveryId, Redelivery),
     /// What became of this one.
     Outcome(DeliveryId, Box<OutcomeRecord>),
     /// A part of a large body.
@@ -102,7 +162,7 @@ pub enum EventsImage {
 ///
 /// # Errors
 ///
-/// [`StoreError::Unreadable`] for an outcome that this version cannot read.
+/// [`StoreError::Unreadable`] for an outcome or a redelivery that this version cannot read.
 pub fn events_image(image: &serde_dynamo::Item) -> Result<EventsImage, StoreError> {
     let item: HashMap<String, AttributeValue> = image.clone().into();
     let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
@@ -117,8 +177,11 @@ pub fn events_image(image: &serde_dynamo::Item) -> Result<EventsImage, StoreErro
         return Ok(EventsImage::Outcome(id, Box::new(record)));
     }
     if item.contains_key("redelivery") {
-        let id = DeliveryId::beside_which(&pk, &sk);
-        return Ok(id.map_or(EventsImage::Other, EventsImage::Redelivery));
+        let Some(id) = DeliveryId::beside_which(&pk, &sk) else {
+            return Ok(EventsImage::Other);
+        };
+        let redelivery = from_item::<RedeliveryRead>(item)?.is();
+        return Ok(EventsImage::Redelivery(id, redelivery));
     }
     if item.contains_key("kind") {
         return Ok(EventsImage::Delivery(DeliveryId::stored(pk, sk)));
@@ -214,6 +277,33 @@ impl Store {
         unpack(&from_item::<OutcomeItem>(item)?.record).map(Some)
     }
 
+    /// What became of several deliveries; of which nothing has is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where they cannot be read.
+    pub async fn outcomes(
+        &self,
+        ids: &[DeliveryId],
+    ) -> Result<HashMap<DeliveryId, OutcomeRecord>, StoreError> {
+        let key = |id: &DeliveryId| {
+            HashMap::from([
+                (PARTITION.to_owned(), text(id.partition())),
+                (SORT.to_owned(), text(&id.outcome_sort())),
+            ])
+        };
+        let keys = ids.iter().map(key).collect();
+        let doing = "read what became of deliveries";
+        let mut records = HashMap::new();
+        for item in self.batch(&self.tables.events, keys, doing).await? {
+            let item: OutcomeItem = from_item(item)?;
+            if let Some(id) = DeliveryId::beside_which(&item.pk, &item.sk) {
+                records.insert(id, unpack(&item.record)?);
+            }
+        }
+        Ok(records)
+    }
+
     /// What is parked of an integration, newest first, received from `from` to `until`: at most `most`. Read from an index, so a
     /// moment behind.
     ///
@@ -258,34 +348,51 @@ impl Store {
         Ok(parked)
     }
 
-    /// Asks for a delivery to be dispatched again, by an item beside it, which the stream tells of. Gives its number.
+    /// Asks for a delivery to be dispatched again, by an item beside it, which the stream tells of. The same request again
+    /// gives the redelivery that it has made; requests at the same time have numbers of their own.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where that may or may not be written; once more is a redelivery more, which makes no second run.
+    /// [`StoreError`] where that may or may not be written: the same call again is safe.
     pub async fn redeliver(
         &self,
-        delivery: &Delivery,
+        delivery: &DeliveryHead,
+        asked: AskedAgain<'_>,
         retention: SignedDuration,
         now: Timestamp,
-    ) -> Result<u32, StoreError> {
-        let id = &delivery.head.id;
-        for number in self.redeliveries(id).await? + 1..MOST_REDELIVERIES {
-            let item = to_item(&RedeliveryItem {
+    ) -> Result<Redelivery, StoreError> {
+        let id = &delivery.id;
+        for _try in 0..MOST_TRIES {
+            let before = self.redeliveries(id).await?;
+            if let Some(same) = before.iter().find(|it| it.request == asked.request) {
+                return Ok(same.is());
+            }
+            let last = before.iter().map(|it| it.redelivery).max();
+            let number = last.unwrap_or_default() + 1;
+            if number > MOST_REDELIVERIES {
+                break;
+            }
+            let item = RedeliveryItem {
                 pk: id.partition().to_owned(),
                 sk: id.redelivery_sort(number),
                 redelivery: number,
+                rerun: asked.rerun,
+                request: asked.request.to_owned(),
                 asked_at: now.as_microsecond(),
-                expires: delivery.head.received.as_second() + retention.as_secs(),
-            })?;
+                expires: delivery.received.as_second() + retention.as_secs(),
+            };
             let put = self
                 .client
                 .put_item()
                 .table_name(&self.tables.events)
-                .set_item(Some(item))
+                .set_item(Some(to_item(&item)?))
                 .condition_expression(IS_NEW);
             match put.send().await {
-                Ok(_) => return Ok(number),
+                Ok(_) => {
+                    let rerun = asked.rerun;
+                    return Ok(Redelivery { number, rerun });
+                }
+                // By somebody else, or by this very call, whose first answer was lost: the next look tells.
                 Err(error)
                     if error
                         .as_service_error()
@@ -298,20 +405,24 @@ impl Store {
         ))
     }
 
-    /// How many redeliveries of a delivery there are.
-    async fn redeliveries(&self, id: &DeliveryId) -> Result<u32, StoreError> {
-        let answer = self
+    /// The redeliveries of a delivery.
+    async fn redeliveries(&self, id: &DeliveryId) -> Result<Vec<RedeliveryRead>, StoreError> {
+        let mut items = self
             .client
             .query()
             .table_name(&self.tables.events)
             .key_condition_expression("pk = :partition AND begins_with(sk, :redeliveries)")
             .expression_attribute_values(":partition", text(id.partition()))
             .expression_attribute_values(":redeliveries", text(&id.redeliveries()))
-            .select(aws_sdk_dynamodb::types::Select::Count)
             .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| StoreError::from_sdk("count redeliveries", error))?;
-        Ok(u32::try_from(answer.count).unwrap_or_default())
+            .into_paginator()
+            .items()
+            .send();
+        let mut all = Vec::new();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| StoreError::from_sdk("count redeliveries", error))?;
+            all.push(from_item(item)?);
+        }
+        Ok(all)
     }
 }

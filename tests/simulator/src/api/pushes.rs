@@ -73,7 +73,8 @@ fn list_pushes(organization: &Organization, repository: &Repository, call: &Call
     let reference = request.query("searchCriteria.refName").map(full_branch);
     let pusher = request.query("searchCriteria.pusherId");
     let with_updates = request.is_true("searchCriteria.includeRefUpdates");
-    let found: Vec<&Push> = repository
+    // No more is looked at than is shown, and left out before that.
+    let found = repository
         .pushes
         .iter()
         .rev()
@@ -82,14 +83,14 @@ fn list_pushes(organization: &Organization, repository: &Repository, call: &Call
                 .as_ref()
                 .is_none_or(|name| push.updates.iter().any(|it| it.name == *name))
         })
-        .filter(|push| pusher.is_none_or(|it| it.eq_ignore_ascii_case(&push.by.to_string())))
-        .collect();
+        .filter(|push| pusher.is_none_or(|it| it.eq_ignore_ascii_case(&push.by.to_string())));
     let (top, skip) = (
         request.number("$top")?.unwrap_or(USUAL_PAGE),
         request.number("$skip")?.unwrap_or(0),
     );
-    let shown = page(found, skip, top)
-        .into_iter()
+    let shown = found
+        .skip(skip)
+        .take(top)
         .map(|push| {
             let view = views::push(organization, repository, push);
             if with_updates {

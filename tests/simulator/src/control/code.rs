@@ -3,7 +3,7 @@
 use axum::http::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -16,6 +16,9 @@ use crate::request::ApiRequest;
 use crate::state::World;
 use crate::state::git::full_branch;
 use crate::views;
+
+/// The most repositories that one call makes.
+const MOST_REPOSITORIES: usize = 10_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -32,6 +35,20 @@ struct NewRepository {
     name: String,
     fork_of: Option<String>,
     default_branch: Option<String>,
+}
+
+/// Many repositories at once, each with one push of one file.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewRepositories {
+    count: usize,
+    prefix: String,
+}
+
+/// One or many.
+#[derive(Deserialize)]
+struct HowMany {
+    count: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -96,7 +113,12 @@ pub(super) fn answer(
     match (&request.method, rest) {
         (&Method::POST, []) => make_project(&mut scene, &body(request)?),
         (&Method::POST, [project, "repositories"]) => {
-            make_repository(&mut scene, project, &body(request)?)
+            let many: HowMany = body(request)?;
+            if many.count.is_some() {
+                make_repositories(&mut scene, project, &body(request)?)
+            } else {
+                make_repository(&mut scene, project, &body(request)?)
+            }
         }
         (_, [project, "repositories", repository, rest @ ..]) => {
             let id = find_repository(&scene, project, repository)?;
@@ -169,6 +191,49 @@ fn make_repository(scene: &mut Scene<'_>, project: &str, new: &NewRepository) ->
                 .map(|it| views::repository(organization, it))
         ),
     ))
+}
+
+fn make_repositories(scene: &mut Scene<'_>, project: &str, new: &NewRepositories) -> Answer {
+    if new.count > MOST_REPOSITORIES || new.prefix.is_empty() {
+        return Err(bad(&format!(
+            "Up to {MOST_REPOSITORIES} repositories are made at once, and need a prefix."
+        )));
+    }
+    let by = scene.person(None).map_err(refused)?;
+    let organization = scene.organization_mut().map_err(refused)?;
+    let project = organization
+        .project(project)
+        .map(|it| it.id)
+        .ok_or_else(|| refused(not_found("project", project)))?;
+    let names: Vec<String> = (1..=new.count)
+        .map(|number| format!("{}{number}", new.prefix))
+        .collect();
+    let taken = |name: &String| organization.find_repository(Some(project), name).is_some();
+    if let Some(taken) = names.iter().find(|name| taken(name)) {
+        return Err(bad(&format!("There is a repository {taken} already.")));
+    }
+    let (mut repositories, mut events) = (Vec::new(), Vec::new());
+    for name in names {
+        let organization = scene.organization_mut().map_err(refused)?;
+        let id = organization.add_repository(project, &name);
+        let readme = ("README.md".to_owned(), Some(format!("# {name}\n")));
+        let begin = RefChange {
+            name: "main".to_owned(),
+            kind: Some(RefKind::Create),
+            from: None,
+            commits: vec![NewCommit {
+                files: BTreeMap::from([readme]),
+                message: Some("Begin".to_owned()),
+                author: None,
+            }],
+        };
+        let done = push::push(scene, id, &by, &[begin]).map_err(refused)?;
+        repositories
+            .push(json!({ "id": id, "name": name, "pushId": done.result["push"]["pushId"] }));
+        events.extend(done.events);
+    }
+    let result = json!({ "repositories": repositories });
+    Ok(made(&Done { result, events }))
 }
 
 fn in_repository(scene: &mut Scene<'_>, request: &ApiRequest, id: Uuid, rest: &[&str]) -> Answer {

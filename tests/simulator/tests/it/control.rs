@@ -202,3 +202,45 @@ async fn a_refused_push_leaves_nothing_behind() {
         .await;
     assert_eq!(refs["count"], 0);
 }
+
+#[tokio::test]
+async fn a_thousand_repositories_are_made_by_one_call_each_with_its_push() {
+    let harness = Harness::start().await;
+    let at = "/organizations/tidewater/projects/Ferry/repositories";
+    let (status, made) = harness
+        .try_control(
+            Method::POST,
+            at,
+            json!({ "count": 1000, "prefix": "service-" }),
+        )
+        .await;
+    assert_eq!(status, 201, "{made}");
+    let repositories = made["repositories"].as_array().unwrap();
+    let events = made["events"].as_array().unwrap();
+    assert_eq!((repositories.len(), events.len()), (1000, 1000));
+    assert_eq!(repositories[999]["name"], "service-1000");
+
+    let path = "/Ferry/_apis/git/repositories";
+    let all = harness.rest("good", Method::GET, path, None).await;
+    let all: Value = all.json().await.unwrap();
+    assert_eq!(all["count"], 1000);
+    assert_eq!(all["value"][0]["defaultBranch"], "refs/heads/main");
+    let id = repositories[499]["id"].as_str().unwrap();
+    let pushes = harness
+        .rest("good", Method::GET, &format!("{path}/{id}/pushes"), None)
+        .await;
+    let pushes: Value = pushes.json().await.unwrap();
+    assert_eq!(pushes["count"], 1);
+    assert_eq!(pushes["value"][0]["pushId"], repositories[499]["pushId"]);
+
+    for wrong in [
+        json!({ "count": 2, "prefix": "service-" }),
+        json!({ "count": 2, "prefix": "" }),
+        json!({ "count": 10_001, "prefix": "x" }),
+        json!({ "count": "2", "prefix": "x" }),
+        json!({ "count": 2, "prefix": "x", "name": "x" }),
+    ] {
+        let (status, answer) = harness.try_control(Method::POST, at, wrong.clone()).await;
+        assert_eq!(status, 400, "{wrong}: {answer}");
+    }
+}

@@ -4,11 +4,16 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Bed, FleetOptions, REST_SECONDS, RETENTION_DAYS};
+use super::FleetOptions;
+use crate::{
+    Stack,
+    in_process::{REST_SECONDS, RETENTION_DAYS},
+};
 
-/// The function's time-out and memory; infra/functions.tf sets them, and a test compares.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
-pub(crate) const MEMORY: u32 = 256;
+/// The function's time-out; infra/functions.tf sets it, and a test compares.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// The function's memory, in MB; likewise.
+pub const MEMORY: u32 = 256;
 const NAME: &str = "stackhook-harness-webhook";
 
 /// The program, and everything that its process gets.
@@ -24,9 +29,9 @@ pub(crate) struct Program {
 
 impl Program {
     /// The webhook with what Lambda sets for `provided.al2023`, and the variables of infra/functions.tf.
-    pub(crate) fn webhook(bed: &Bed, options: &FleetOptions) -> Result<Self> {
-        let description = &bed.stack.description;
-        let (region, tables) = (description.region.clone(), bed.tables());
+    pub(crate) fn webhook(stack: &Stack, options: &FleetOptions) -> Result<Self> {
+        let description = &stack.description;
+        let (region, tables) = (description.region.clone(), stack.scratch());
         let endpoint = options.endpoint.clone();
         let set = [
             ("AWS_LAMBDA_FUNCTION_NAME", NAME.to_owned()),

@@ -9,11 +9,11 @@ use axum::{
 };
 use tokio::sync::watch;
 
-use super::locked;
+use crate::in_process::locked;
 
 /// What the next call of the Runtime API meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ApiFault {
+pub enum ApiFault {
     /// `invocation/next` answers with this status, and no event.
     NextStatus(u16),
     /// `invocation/next` answers 200 with something that is no event, and none of the headers.
@@ -27,7 +27,7 @@ pub(crate) enum ApiFault {
 }
 
 /// The faults to come, and what was called.
-pub(crate) struct ApiFaults {
+pub struct ApiFaults {
     to_come: Mutex<VecDeque<ApiFault>>,
     next_calls: watch::Sender<usize>,
     held: watch::Sender<usize>,
@@ -58,12 +58,17 @@ impl ApiFaults {
     }
 
     /// How often `invocation/next` was called.
-    pub(crate) fn next_calls(&self) -> usize {
+    #[must_use]
+    pub fn next_calls(&self) -> usize {
         *self.next_calls.borrow()
     }
 
     /// Until it was called so often.
-    pub(crate) async fn called_next_until(&self, calls: usize) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Where that never happens.
+    pub async fn called_next_until(&self, calls: usize) -> Result<()> {
         let mut made = self.next_calls.subscribe();
         let made = made.wait_for(|made| *made >= calls);
         let made = tokio::time::timeout(Duration::from_secs(20), made).await;
@@ -77,7 +82,7 @@ impl ApiFaults {
     }
 
     /// Until so many answers are held.
-    pub(crate) async fn held(&self, answers: usize) {
+    pub async fn held(&self, answers: usize) {
         let mut held = self.held.subscribe();
         // Fails only when the sender is gone, which is `self`.
         let _held = held.wait_for(|held| *held >= answers).await;

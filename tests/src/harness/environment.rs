@@ -15,14 +15,15 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{api_faults::ApiFaults, locked, program::Program, runtime_api};
+use super::{api_faults::ApiFaults, program::Program, runtime_api};
+use crate::in_process::locked;
 
 /// How long a process has until it asks for its first event.
 const INIT: Duration = Duration::from_secs(10);
 
 /// What becomes of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// What the function answered.
     Answered(Bytes),
     /// It has none, for this reason. At a function URL this is a 502.

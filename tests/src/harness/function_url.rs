@@ -9,10 +9,11 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
-use super::{Linked, basic, environment::Outcome, now};
+use super::environment::Outcome;
+use crate::in_process::now;
 
 /// The host that a function behind a URL sees, whatever name it was called by here.
-pub(crate) const HOST: &str = "5uggiqhegynnkyopgaaqcoevbvcophbd.lambda-url.eu-west-1.on.aws";
+const HOST: &str = "5uggiqhegynnkyopgaaqcoevbvcophbd.lambda-url.eu-west-1.on.aws";
 
 /// What a client was told about where it comes from is not believed: these are the URL's own.
 const FORWARDED: [(&str, &str); 4] = [
@@ -22,18 +23,8 @@ const FORWARDED: [(&str, &str); 4] = [
     ("x-forwarded-proto", "https"),
 ];
 
-/// The event of a delivery.
-pub(crate) fn url_event(linked: &Linked, body: &str) -> Value {
-    let request = http::Request::post(format!("/{}", linked.name.as_str()))
-        .header(header::AUTHORIZATION, basic(&linked.password))
-        .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
-        .body(())
-        .expect("a request of known parts");
-    event(&request.into_parts().0, body.as_bytes())
-}
-
 /// The event of a request.
-pub(crate) fn event(parts: &Parts, body: &[u8]) -> Value {
+pub fn event(parts: &Parts, body: &[u8]) -> Value {
     let (mut headers, cookies) = headers(&parts.headers);
     for (name, value) in FORWARDED {
         headers.insert(name.to_owned(), value.into());

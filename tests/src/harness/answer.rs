@@ -2,7 +2,7 @@
 
 /// An answer that DynamoDB did not give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub struct Answer {
     status: u16,
     content_type: &'static str,
     headers: &'static [(&'static str, &'static str)],
@@ -19,35 +19,35 @@ enum Body {
 const AWS_JSON: &str = "application/x-amz-json-1.0";
 
 /// Errors that end with the load, or with somebody at AWS: the SDK or the sender tries again.
-pub(crate) const THROTTLED: [Answer; 3] = [
+pub const THROTTLED: [Answer; 3] = [
     Answer::error(400, "ProvisionedThroughputExceededException"),
     Answer::error(400, "ThrottlingException"),
     Answer::error(400, "RequestLimitExceeded"),
 ];
 /// A fault of the service.
-pub(crate) const INTERNAL_ERROR: Answer = Answer::error(500, "InternalServerError");
+pub const INTERNAL_ERROR: Answer = Answer::error(500, "InternalServerError");
 /// What is deployed does not fit together.
-pub(crate) const MISCONFIGURED: [Answer; 2] = [
+pub const MISCONFIGURED: [Answer; 2] = [
     Answer::error(400, "ResourceNotFoundException"),
     Answer::error(400, "AccessDeniedException"),
 ];
 /// The request itself is refused, as often as it comes.
-pub(crate) const INVALID: Answer = Answer::error(400, "ValidationException");
+pub const INVALID: Answer = Answer::error(400, "ValidationException");
 /// Credentials that have run out, that nobody knows (any more), or that were used by a clock that is wrong.
-pub(crate) const NOT_SIGNED: [Answer; 4] = [
+pub const NOT_SIGNED: [Answer; 4] = [
     Answer::error(400, "ExpiredTokenException"),
     Answer::error(400, "UnrecognizedClientException"),
     Answer::error(400, "InvalidSignatureException"),
     Answer::error(403, "RequestExpired"),
 ];
 /// A 200 that is none of DynamoDB's language.
-pub(crate) const GARBAGE: Answer = Answer::ok(b"\x00\xff<html>", &[]);
+pub const GARBAGE: Answer = Answer::ok(b"\x00\xff<html>", &[]);
 /// A 200 whose body ends in the middle.
-pub(crate) const TRUNCATED: Answer = Answer::ok(b"{\"Attributes\":{\"pk\":{\"S\":\"a", &[]);
+pub const TRUNCATED: Answer = Answer::ok(b"{\"Attributes\":{\"pk\":{\"S\":\"a", &[]);
 /// A 200 whose checksum belongs to another body.
-pub(crate) const WRONG_CHECKSUM: Answer = Answer::ok(b"{}", &[("x-amz-crc32", "1")]);
+pub const WRONG_CHECKSUM: Answer = Answer::ok(b"{}", &[("x-amz-crc32", "1")]);
 /// What a proxy or load balancer in between says.
-pub(crate) const NO_JSON_503: Answer = Answer {
+pub const NO_JSON_503: Answer = Answer {
     status: 503,
     content_type: "text/html",
     headers: &[],
@@ -56,7 +56,7 @@ pub(crate) const NO_JSON_503: Answer = Answer {
 
 impl Answer {
     /// An error of DynamoDB's.
-    pub(crate) const fn error(status: u16, kind: &'static str) -> Self {
+    pub const fn error(status: u16, kind: &'static str) -> Self {
         Self {
             status,
             content_type: AWS_JSON,
@@ -66,10 +66,7 @@ impl Answer {
     }
 
     /// A success of DynamoDB's.
-    pub(crate) const fn ok(
-        body: &'static [u8],
-        headers: &'static [(&'static str, &'static str)],
-    ) -> Self {
+    pub const fn ok(body: &'static [u8], headers: &'static [(&'static str, &'static str)]) -> Self {
         Self {
             status: 200,
             content_type: AWS_JSON,

@@ -1,4 +1,5 @@
-//! A tap on the line between a function and the local AWS: it counts what is called, and can hold a call back, cut it off or
+//! A tap on the line between a function and the local AWS, or the simulator: it counts what is called, and can hold a call back,
+//! cut it off or
 //! answer it in DynamoDB's place.
 //!
 //! It reads the SDK's requests as they pass and changes none of them, so that signatures stay good; what passes, passes byte
@@ -29,7 +30,7 @@ use super::answer::Answer;
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub enum Fate {
     /// It passes.
     Pass,
     /// It passes, this much later.
@@ -50,8 +51,9 @@ pub(crate) enum Fate {
 
 type Judge = dyn Fn(&str, usize) -> Fate + Send + Sync;
 
-/// A tap. Calls are named as the SDK names them: `DynamoDB_20120810.PutItem`, `secretsmanager.CreateSecret`.
-pub(crate) struct Tap {
+/// A tap. Calls are named as the SDK names them, `DynamoDB_20120810.PutItem`, `secretsmanager.CreateSecret`; those of anybody else
+/// by method and path, `GET /tidewater/_apis/projects`.
+pub struct Tap {
     address: SocketAddr,
     line: Arc<Line>,
     accepting: JoinHandle<()>,
@@ -72,7 +74,11 @@ struct Line {
 
 impl Tap {
     /// A tap in front of `endpoint`; `judge` gets each call's name and its number from 1 on.
-    pub(crate) async fn on(
+    ///
+    /// # Errors
+    ///
+    /// Where `endpoint` is not plain HTTP, or no port is to be had.
+    pub async fn on(
         endpoint: &str,
         judge: impl Fn(&str, usize) -> Fate + Send + Sync + 'static,
     ) -> Result<Self> {
@@ -105,16 +111,23 @@ impl Tap {
     }
 
     /// A tap that only counts.
-    pub(crate) async fn counting(endpoint: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Tap::on`].
+    pub async fn counting(endpoint: &str) -> Result<Self> {
         Self::on(endpoint, |_, _| Fate::Pass).await
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// How often each call was made.
-    pub(crate) fn calls(&self) -> BTreeMap<String, usize> {
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<String, usize> {
         self.line
             .calls
             .lock()
@@ -123,18 +136,30 @@ impl Tap {
     }
 
     /// How often one of DynamoDB's operations was called.
-    pub(crate) fn count(&self, operation: &str) -> usize {
+    #[must_use]
+    pub fn count(&self, operation: &str) -> usize {
         let name = format!("DynamoDB_20120810.{operation}");
         self.calls().get(&name).copied().unwrap_or_default()
     }
 
     /// How many connections were opened.
-    pub(crate) fn connections(&self) -> usize {
+    #[must_use]
+    pub fn connections(&self) -> usize {
         self.line.connections.load(Ordering::SeqCst)
     }
 
+    /// Until one call more hangs than do now.
+    pub fn hangs(&self) -> impl Future<Output = ()> + use<> {
+        let mut held = self.line.held.subscribe();
+        let before = *held.borrow();
+        async move {
+            // Fails only when the tap is gone.
+            let _held = held.wait_for(|held| *held > before).await;
+        }
+    }
+
     /// Until so many calls hang: those that do not go out have come, those whose answer is withheld are done.
-    pub(crate) async fn held(&self, calls: usize) {
+    pub async fn held(&self, calls: usize) {
         let mut held = self.line.held.subscribe();
         // Fails only when the sender is gone, which is `self`.
         let _held = held.wait_for(|held| *held >= calls).await;
@@ -142,7 +167,7 @@ impl Tap {
 
     /// Resets (RST) each connection that is open and on which nothing is outstanding, as the network does with what a
     /// frozen instance left behind. Gives how many those were.
-    pub(crate) async fn reset_connections(&self) -> usize {
+    pub async fn reset_connections(&self) -> usize {
         let idle = *self.line.idle.borrow();
         self.line.resets.send_modify(|times| *times += 1);
         let mut left = self.line.idle.subscribe();
@@ -316,10 +341,15 @@ fn length(bytes: &[u8]) -> Option<usize> {
     Some(head + body.unwrap_or(0))
 }
 
-/// The value of `x-amz-target` in a request's head.
+/// The value of `x-amz-target` in a request's head; without one its method and path.
 fn name(request: &[u8]) -> Option<String> {
     let head = request.windows(4).position(|four| four == b"\r\n\r\n")?;
-    header(&request[..head + 2], "x-amz-target")
+    let head = &request[..head + 2];
+    header(head, "x-amz-target").or_else(|| {
+        let text = String::from_utf8_lossy(head);
+        let end = text.find(['?', '\r']).unwrap_or(text.len());
+        Some(text[..end].trim_end_matches(" HTTP/1.1").to_owned())
+    })
 }
 
 fn header(head: &[u8], name: &str) -> Option<String> {
@@ -341,5 +371,9 @@ mod tests {
         assert_eq!(length(&request[..request.len() - 3]), Some(request.len()));
         assert_eq!(length(request), Some(request.len()));
         assert_eq!(name(request).as_deref(), Some("DynamoDB_20120810.PutItem"));
+        for line in ["GET /a/b HTTP/1.1", "GET /a/b?c=d HTTP/1.1"] {
+            let request = format!("{line}\r\nhost: x\r\n\r\n");
+            assert_eq!(name(request.as_bytes()).as_deref(), Some("GET /a/b"));
+        }
     }
 }

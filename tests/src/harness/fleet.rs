@@ -18,16 +18,20 @@ use axum::{
 use serde_json::Value;
 use tokio::{
     net::TcpListener,
-    sync::{Notify, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
 };
 
 use super::{
-    Bed, CACHE_SECONDS, Tap,
+    Tap,
     api_faults::{ApiFault, ApiFaults},
     environment::{Changed, Environment, Log, Now, Outcome},
-    function_url, locked,
+    function_url,
     program::Program,
+};
+use crate::{
+    Stack,
+    in_process::{CACHE_SECONDS, locked},
 };
 
 /// The largest event that Lambda takes, 6 MB: the body's own base64 and quoting count.
@@ -37,17 +41,17 @@ const LARGEST_BODY: usize = 32 * 1_024 * 1_024;
 
 /// How a fleet is.
 #[derive(Clone, Debug)]
-pub(crate) struct FleetOptions {
+pub struct FleetOptions {
     /// The most processes at once. Lambda has no such limit to speak of; what comes in above it waits.
-    pub(crate) most_instances: usize,
+    pub most_instances: usize,
     /// The AWS that the function calls: a tap's, or the stack's own.
-    pub(crate) endpoint: Option<String>,
+    pub endpoint: Option<String>,
     /// `INTEGRATION_CACHE_SECONDS`.
-    pub(crate) cache_seconds: u64,
+    pub cache_seconds: u64,
     /// Reserved concurrency: what comes in above it is throttled.
-    pub(crate) concurrency_ceiling: Option<usize>,
+    pub concurrency_ceiling: Option<usize>,
     /// Environment variables in place of those that are usually there, or beside them.
-    pub(crate) variables: Vec<(&'static str, String)>,
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl Default for FleetOptions {
@@ -63,7 +67,7 @@ impl Default for FleetOptions {
 }
 
 /// Processes of the function and the URL in front of them. All of it ends when this is dropped.
-pub(crate) struct Fleet {
+pub struct Fleet {
     service: Arc<Service>,
     url: String,
     serving: JoinHandle<()>,
@@ -74,7 +78,7 @@ struct Service {
     faults: Arc<ApiFaults>,
     log: Log,
     slots: Arc<Semaphore>,
-    ceiling: Option<Arc<Semaphore>>,
+    ceiling: Option<(usize, Arc<Semaphore>)>,
     pool: Mutex<Pool>,
     /// Told whenever a process becomes idle or ends.
     changed: Notify,
@@ -90,15 +94,19 @@ struct Pool {
 
 impl Fleet {
     /// A fleet on the stack's tables. No process is started before there is something to do.
-    pub(crate) async fn start(bed: &Bed, options: FleetOptions) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Where the function is not built, or no port is to be had.
+    pub async fn start(stack: impl AsRef<Stack>, options: FleetOptions) -> Result<Self> {
         let service = Arc::new(Service {
-            program: Program::webhook(bed, &options)?,
+            program: Program::webhook(stack.as_ref(), &options)?,
             faults: Arc::new(ApiFaults::new()),
             log: Log::default(),
             slots: Arc::new(Semaphore::new(options.most_instances)),
             ceiling: options
                 .concurrency_ceiling
-                .map(|ceiling| Arc::new(Semaphore::new(ceiling))),
+                .map(|ceiling| (ceiling, Arc::new(Semaphore::new(ceiling)))),
             pool: Mutex::default(),
             changed: Notify::new(),
         });
@@ -122,31 +130,41 @@ impl Fleet {
     }
 
     /// A fleet on the other side of a tap.
-    pub(crate) async fn on(bed: &Bed, tap: &Tap) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Fleet::start`].
+    pub async fn on(stack: impl AsRef<Stack>, tap: &Tap) -> Result<Self> {
         let options = FleetOptions {
             endpoint: Some(tap.url()),
             ..FleetOptions::default()
         };
-        Self::start(bed, options).await
+        Self::start(stack, options).await
     }
 
     /// The function's URL, without a slash at its end.
-    pub(crate) fn url(&self) -> &str {
+    #[must_use]
+    pub fn url(&self) -> &str {
         &self.url
     }
 
     /// The address of an integration's webhook endpoint.
-    pub(crate) fn endpoint(&self, integration: &str) -> String {
+    #[must_use]
+    pub fn endpoint(&self, integration: &str) -> String {
         format!("{}/{integration}", self.url)
     }
 
     /// Invokes the function with an event, past the URL.
-    pub(crate) async fn invoke(&self, event: &Value) -> Outcome {
+    pub async fn invoke(&self, event: &Value) -> Outcome {
         self.service.invoke(event.to_string().into()).await
     }
 
     /// Starts processes until there are so many, all at once.
-    pub(crate) async fn warm(&self, instances: usize) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Where one does not start.
+    pub async fn warm(&self, instances: usize) -> Result<()> {
         let starts = (0..instances).map(|_| self.service.start());
         for environment in futures::future::try_join_all(starts).await? {
             locked(&self.service.pool).idle.push(environment);
@@ -155,7 +173,11 @@ impl Fleet {
     }
 
     /// Sends a signal (`KILL`, `TERM`, `STOP`, `CONT`) to the process that is at an invocation, or to the first that runs.
-    pub(crate) fn signal_one(&self, name: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Where none runs, or it takes no signal.
+    pub fn signal_one(&self, name: &str) -> Result<()> {
         let pool = locked(&self.service.pool);
         let busy = pool.started.iter().find(|one| one.is_busy());
         let alive = || pool.started.iter().find(|one| one.is_alive());
@@ -168,18 +190,24 @@ impl Fleet {
     }
 
     /// How many processes were started, those that have ended among them.
-    pub(crate) fn instances_started(&self) -> usize {
+    #[must_use]
+    pub fn instances_started(&self) -> usize {
         locked(&self.service.pool).started.len()
     }
 
     /// How many processes run.
-    pub(crate) fn instances_alive(&self) -> usize {
+    #[must_use]
+    pub fn instances_alive(&self) -> usize {
         let pool = locked(&self.service.pool);
         pool.started.iter().filter(|one| one.is_alive()).count()
     }
 
     /// Until so many processes are at an invocation.
-    pub(crate) async fn until_busy(&self, instances: usize) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Where half a minute is not enough.
+    pub async fn until_busy(&self, instances: usize) -> Result<()> {
         until(|| {
             let pool = locked(&self.service.pool);
             pool.started.iter().filter(|one| one.is_busy()).count() >= instances
@@ -189,29 +217,50 @@ impl Fleet {
     }
 
     /// Until so many processes run.
-    pub(crate) async fn until_alive(&self, instances: usize) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Where half a minute is not enough.
+    pub async fn until_alive(&self, instances: usize) -> Result<()> {
         until(|| self.instances_alive() == instances)
             .await
             .context("that many processes never run")
     }
 
+    /// Others take all of the reserved concurrency, until what this gives is dropped. Where there is a ceiling.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub async fn take_concurrency(&self) -> Result<OwnedSemaphorePermit> {
+        let (all, ceiling) = self.service.ceiling.as_ref().context("no ceiling")?;
+        let all = u32::try_from(*all)?;
+        Ok(Arc::clone(ceiling).acquire_many_owned(all).await?)
+    }
+
     /// Plants a fault of the Runtime API: the next call of its kind meets it.
-    pub(crate) fn plant(&self, fault: ApiFault) {
+    pub fn plant(&self, fault: ApiFault) {
         self.service.faults.add(fault);
     }
 
     /// The faults of the Runtime API, and what was called of it.
-    pub(crate) fn runtime_api(&self) -> &ApiFaults {
+    #[must_use]
+    pub fn runtime_api(&self) -> &ApiFaults {
         &self.service.faults
     }
 
     /// What the processes have logged so far. The last lines may be on their way: [`Fleet::end`] has all.
-    pub(crate) fn logs(&self) -> Vec<String> {
+    #[must_use]
+    pub fn logs(&self) -> Vec<String> {
         locked(&self.service.log).clone()
     }
 
     /// Ends all processes; gives everything that they have logged.
-    pub(crate) async fn end(self) -> Result<Vec<String>> {
+    ///
+    /// # Errors
+    ///
+    /// Where they do not end.
+    pub async fn end(self) -> Result<Vec<String>> {
         let environments = locked(&self.service.pool).started.clone();
         for environment in &environments {
             environment.kill();
@@ -237,7 +286,7 @@ impl Service {
             return Outcome::TooLarge;
         }
         let reserved = match &self.ceiling {
-            Some(ceiling) => match Arc::clone(ceiling).try_acquire_owned() {
+            Some((_, ceiling)) => match Arc::clone(ceiling).try_acquire_owned() {
                 Ok(reserved) => Some(reserved),
                 Err(_none_left) => return Outcome::Throttled,
             },

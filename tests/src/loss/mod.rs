@@ -1,0 +1,39 @@
+//! What a day with troubles costs, with Stackhook and with a receiver that answers as others do.
+//!
+//! One schedule of a team's work and of troubles that happen to everybody is played by the simulator of Azure DevOps against each.
+//! It follows from a seed, so that whatever differs is the receivers'.
+
+mod peer;
+mod play;
+mod schedule;
+mod stackhook;
+mod tally;
+
+use anyhow::Result;
+
+use crate::Stack;
+
+pub use play::relied_on;
+pub use schedule::{Happening, Schedule, clock};
+pub use tally::{Tally, table};
+
+/// Plays a schedule against the real function on the scratch tables of a stack.
+///
+/// # Errors
+///
+/// Where the bench itself fails; what is lost is no error.
+pub async fn with_stackhook(stack: &Stack, schedule: &Schedule) -> Result<Tally> {
+    play::play(schedule, async |azure_devops| {
+        stackhook::Stackhook::start(stack, azure_devops).await
+    })
+    .await
+}
+
+/// Plays a schedule against a receiver that answers as others do.
+///
+/// # Errors
+///
+/// Where the bench itself fails.
+pub async fn with_a_peer(schedule: &Schedule) -> Result<Tally> {
+    play::play(schedule, async |_azure_devops| peer::Peer::start().await).await
+}

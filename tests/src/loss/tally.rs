@@ -1,0 +1,247 @@
+//! What came, what of it is kept, and what is missing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+/// What somebody who watches a repository has to learn of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Change {
+    /// A branch is at a commit.
+    Tip {
+        repository: String,
+        branch: String,
+        commit: String,
+    },
+    /// A pull request has a status, and a commit at its source.
+    PullRequest {
+        number: u64,
+        status: String,
+        commit: String,
+    },
+}
+
+/// Of which thing a change is the state: of a later change of the same thing it is outdated.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Thing {
+    Branch(String, String),
+    PullRequest(u64),
+}
+
+impl Change {
+    fn of(&self) -> Thing {
+        match self {
+            Self::Tip {
+                repository, branch, ..
+            } => Thing::Branch(repository.clone(), branch.clone()),
+            Self::PullRequest { number, .. } => Thing::PullRequest(*number),
+        }
+    }
+}
+
+/// A delivery as somebody keeps it: its event, and what it says has changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivered {
+    event: String,
+    changes: Vec<Change>,
+}
+
+impl Delivered {
+    /// What a body says. Comments change nothing.
+    pub(crate) fn read(body: &[u8]) -> Self {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let resource = &body["resource"];
+        let changes = match body["eventType"].as_str().unwrap_or_default() {
+            "git.push" => {
+                let updates = resource["refUpdates"].as_array();
+                let tip = |update: &Value| Change::Tip {
+                    repository: text(&resource["repository"]["id"]),
+                    branch: text(&update["name"]),
+                    commit: text(&update["newObjectId"]),
+                };
+                updates.into_iter().flatten().map(tip).collect()
+            }
+            "git.pullrequest.created" | "git.pullrequest.updated" | "git.pullrequest.merged" => {
+                vec![Change::PullRequest {
+                    number: resource["pullRequestId"].as_u64().unwrap_or_default(),
+                    status: text(&resource["status"]),
+                    commit: text(&resource["lastMergeSourceCommit"]["commitId"]),
+                }]
+            }
+            _ => Vec::new(),
+        };
+        Self {
+            event: text(&body["id"]),
+            changes,
+        }
+    }
+}
+
+/// What a schedule has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events that happened.
+    pub happened: usize,
+    /// Of these, those that the receiver has stored.
+    pub stored: usize,
+    /// Of the others, those of whose change nothing that is stored tells: lost for good.
+    pub lost: usize,
+    /// Events that are stored more than once.
+    pub twice: usize,
+    /// Branches whose tip at the end nothing that is stored tells of, and how many branches there are.
+    pub tips_missed: (usize, usize),
+    /// The same of pull requests, and their status and source commit.
+    pub pull_requests_missed: (usize, usize),
+    /// How long hooks were on probation, all of them together.
+    pub on_probation: Duration,
+    /// How many hooks there are.
+    pub hooks: usize,
+    /// How many attempts were answered with each status.
+    pub answers: BTreeMap<u16, usize>,
+}
+
+impl Tally {
+    /// Compares what happened, in its order, with what is kept of it.
+    pub(crate) fn of(happened: &[Delivered], kept: &[Delivered]) -> Self {
+        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+        for one in kept {
+            *times.entry(&one.event).or_default() += 1;
+        }
+        let known: BTreeSet<&Change> = kept.iter().flat_map(|it| &it.changes).collect();
+        let events: BTreeMap<&str, &[Change]> = happened
+            .iter()
+            .map(|it| (it.event.as_str(), it.changes.as_slice()))
+            .collect();
+        let is_known = |changes: &[Change]| {
+            !changes.is_empty() && changes.iter().all(|change| known.contains(change))
+        };
+        let absent = events.iter().filter(|(id, _)| !times.contains_key(*id));
+        let latest: BTreeMap<Thing, &Change> = happened
+            .iter()
+            .flat_map(|it| &it.changes)
+            .map(|change| (change.of(), change))
+            .collect();
+        let missed = |is_wanted: fn(&Thing) -> bool| {
+            let all = || latest.iter().filter(|(thing, _)| is_wanted(thing));
+            let missing = all().filter(|(_, change)| !known.contains(**change));
+            (missing.count(), all().count())
+        };
+        Self {
+            happened: events.len(),
+            stored: events.keys().filter(|id| times.contains_key(*id)).count(),
+            lost: absent.filter(|(_, changes)| !is_known(changes)).count(),
+            twice: times.values().filter(|times| **times > 1).count(),
+            tips_missed: missed(|thing| matches!(thing, Thing::Branch(..))),
+            pull_requests_missed: missed(|thing| matches!(thing, Thing::PullRequest(_))),
+            ..Self::default()
+        }
+    }
+
+    /// Events that never arrived.
+    #[must_use]
+    pub fn absent(&self) -> usize {
+        self.happened - self.stored
+    }
+
+    /// Branches and pull requests whose last state nothing tells of.
+    #[must_use]
+    pub fn missed(&self) -> usize {
+        self.tips_missed.0 + self.pull_requests_missed.0
+    }
+
+    fn rows(&self) -> [(&'static str, String); 10] {
+        let of = |(missed, all): (usize, usize)| format!("{missed} of {all}");
+        let minutes = self.on_probation.as_secs() / 60;
+        let answers = self.answers.iter();
+        let answers = answers.map(|(status, times)| format!("{times} × {status}"));
+        [
+            ("events that happened", self.happened.to_string()),
+            ("  delivered and stored", self.stored.to_string()),
+            ("  never arrived", self.absent().to_string()),
+            ("  … and lost for good", self.lost.to_string()),
+            ("  stored twice", self.twice.to_string()),
+            ("changes missed at the end", self.missed().to_string()),
+            ("  branch tips", of(self.tips_missed)),
+            ("  pull request states", of(self.pull_requests_missed)),
+            (
+                "hooks' time on probation",
+                format!("{} h {:02} min", minutes / 60, minutes % 60),
+            ),
+            ("answers", answers.collect::<Vec<_>>().join(", ")),
+        ]
+    }
+}
+
+/// Tallies side by side, each under its name.
+#[must_use]
+pub fn table(columns: &[(&str, &Tally)]) -> String {
+    let mut text = format!("{:<28}", "");
+    for (name, _) in columns {
+        let _written = write!(text, "{name:<44}");
+    }
+    let rows: Vec<_> = columns.iter().map(|(_, tally)| tally.rows()).collect();
+    let names = Tally::default().rows();
+    for (at, (name, _)) in names.iter().enumerate() {
+        let _written = write!(text, "\n{name:<28}");
+        for column in &rows {
+            let _written = write!(text, "{:<44}", column[at].1);
+        }
+    }
+    let lines = text.lines().map(str::trim_end);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn push(event: &str, branch: &str, commit: &str) -> Delivered {
+        let update = json!({ "name": branch, "newObjectId": commit });
+        let resource = json!({ "repository": { "id": "r" }, "refUpdates": [update] });
+        let body = json!({ "id": event, "eventType": "git.push", "resource": resource });
+        Delivered::read(body.to_string().as_bytes())
+    }
+
+    fn pull_request(event: &str, status: &str) -> Delivered {
+        let resource = json!({ "pullRequestId": 7, "status": status, "lastMergeSourceCommit": { "commitId": "c" } });
+        let body =
+            json!({ "id": event, "eventType": "git.pullrequest.updated", "resource": resource });
+        Delivered::read(body.to_string().as_bytes())
+    }
+
+    #[test]
+    fn what_a_later_change_covers_is_lost_but_not_missed() {
+        let happened = [push("1", "main", "a"), push("2", "main", "b")];
+        let tally = Tally::of(&happened, &happened[1..]);
+        assert_eq!((tally.absent(), tally.lost), (1, 1));
+        assert_eq!(tally.tips_missed, (0, 1));
+        let tally = Tally::of(&happened, &happened[..1]);
+        assert_eq!(tally.tips_missed, (1, 1));
+    }
+
+    #[test]
+    fn a_change_that_was_found_again_under_another_id_is_not_lost() {
+        let happened = [push("1", "main", "a"), pull_request("2", "completed")];
+        let found = [push("recovered", "main", "a")];
+        let tally = Tally::of(&happened, &found);
+        assert_eq!((tally.stored, tally.absent(), tally.lost), (0, 2, 1));
+        assert_eq!(
+            (tally.tips_missed, tally.pull_requests_missed),
+            ((0, 1), (1, 1))
+        );
+    }
+
+    #[test]
+    fn an_event_that_is_there_twice_is_counted_once() {
+        let one = pull_request("1", "active");
+        let tally = Tally::of(std::slice::from_ref(&one), &[one.clone(), one.clone()]);
+        assert_eq!((tally.stored, tally.twice, tally.absent()), (1, 1, 0));
+    }
+}
