@@ -419,7 +419,7 @@ pub(crate) async fn pass_of(
     trigger: Trigger,
     at: Timestamp,
 ) -> Result<Value> {
-    let did = app.pass_over(&linked.name, trigger, PASS, at).await;
+    let did = app.pass_over(&linked.name, trigger, PASS, at).await?;
     did.with_context(|| format!("there was no pass over {}", linked.name))
 }
 
