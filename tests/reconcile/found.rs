@@ -547,7 +547,7 @@ async fn failed_notifications_of_days_ago_are_filed_as_if_they_had_come_then() -
     // What is younger than two days came now; and so did the tip, since nobody had dispatched any of them when it was compared.
     assert_eq!(days, [6, 4, 0, 0]);
     assert!(stored.iter().all(|it| it.head.recovered));
-    caring.dispatch().await?;
+    caring.dispatch_of(8).await?;
     assert_eq!(pushed(&caring.runs(&stack).await?).last(), pushes.last());
     caring.is_all_found().await
 }
