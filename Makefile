@@ -1,6 +1,6 @@
 # Every target is a command that a person could type. What a start leaves behind lies in .local/.
 .DEFAULT_GOAL := help
-.PHONY: help demo run up down test bench-loss lint lint-rust lint-supply lint-infra package deploy destroy
+.PHONY: help demo run up down tail test bench-loss lint lint-rust lint-supply lint-infra package deploy destroy
 
 PYTHON ?= python3
 export PYTHONDONTWRITEBYTECODE := 1
@@ -28,6 +28,9 @@ up: ## the local stack in the background; .local/stack.json has its addresses
 
 down: ## end it
 	@$(LOCAL)/stack.py down
+
+tail: ## deliveries as they come, until Ctrl-C; of the local stack: make tail STACK=.local/stack.json (OPTIONS=--help)
+	@$(LOCAL)/tail.py $(if $(STACK),--stack $(STACK),--environment $(ENVIRONMENT)) $(if $(OPTIONS),-- $(OPTIONS))
 
 test: ## every test, on a local stack of its own (of one: make test ONLY=name)
 	@$(if $(NEXTEST),,echo 'cargo-nextest is not installed: cargo test does it, a little slower')

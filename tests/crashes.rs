@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use domain::StackName;
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use lambda_http::{Body, Response};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -253,13 +253,14 @@ async fn set_up_dies(death: Death, is_known: bool, finish_by_unlinking: bool) ->
     Ok(true)
 }
 
-/// Walks through all deaths at once; gives how many there were.
+/// Walks through all deaths, a few at once; gives how many there were.
 async fn walk<F: Future<Output = Result<bool>>>(dies: impl Fn(Death) -> F) -> Result<usize> {
     let died = deaths().map(|death| {
         let dies = dies(death);
         async move { dies.await.with_context(|| format!("{death:?}")) }
     });
-    let died = try_join_all(died).await?;
+    // More at once than that is too much for the local AWS on a machine that is busy.
+    let died: Vec<bool> = stream::iter(died).buffer_unordered(8).try_collect().await?;
     Ok(died.into_iter().filter(|died| *died).count())
 }
 
@@ -333,9 +334,10 @@ async fn rotation_dies(death: Death) -> Result<bool> {
 #[tokio::test]
 async fn a_rotation_that_dies_at_any_call_refuses_no_delivery_and_is_finished_by_the_next()
 -> Result<()> {
-    // A look, the lease, the new digest, the secret (create, write), the end of the old digest, the lease's end.
+    // A look, the lease, its service hooks, the new digest, the secret (create, write), the end of the old digest, the lease's
+    // end.
     let died = walk(rotation_dies).await?;
-    assert!(at_each_of(7, died), "{died}");
+    assert!(at_each_of(8, died), "{died}");
     Ok(())
 }
 
@@ -425,9 +427,10 @@ async fn unlinking_dies(death: Death, has_a_stack: bool, has_a_run: bool) -> Res
 
 #[tokio::test]
 async fn unlinking_that_dies_at_any_call_is_finished_by_the_next() -> Result<()> {
-    // The beginning, two secrets, looks for stacks and for runs, the tombstone.
+    // The beginning, a look for service hooks, two secrets, looks for stacks and for runs, what was remembered of the care, the
+    // tombstone.
     let died = walk(|death| unlinking_dies(death, false, false)).await?;
-    assert!(at_each_of(6, died), "{died}");
+    assert!(at_each_of(8, died), "{died}");
     Ok(())
 }
 
@@ -435,7 +438,7 @@ async fn unlinking_that_dies_at_any_call_is_finished_by_the_next() -> Result<()>
 async fn unlinking_with_a_stack_that_dies_at_any_call_leaves_it_detached_in_the_end() -> Result<()>
 {
     let died = walk(|death| unlinking_dies(death, true, false)).await?;
-    assert!(at_each_of(7, died), "the stack besides: {died}");
+    assert!(at_each_of(9, died), "the stack besides: {died}");
     Ok(())
 }
 
@@ -443,7 +446,7 @@ async fn unlinking_with_a_stack_that_dies_at_any_call_leaves_it_detached_in_the_
 async fn unlinking_with_a_run_that_dies_at_any_call_leaves_it_canceled_in_the_end() -> Result<()> {
     let died = walk(|death| unlinking_dies(death, false, true)).await?;
     assert!(
-        at_each_of(8, died),
+        at_each_of(10, died),
         "the run read and written besides: {died}"
     );
     Ok(())

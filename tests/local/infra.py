@@ -57,23 +57,33 @@ def deploy(environment: str, arch: str) -> int:
 def destroy(environment: str) -> int:
     refuse_local()
     tool = open_deployment()
-    tool.check("workspace", "select", environment)
-    outputs = tool.outputs()
-    if not outputs:
-        raise Failure(f"Nothing is deployed as {environment}")
-    left = integrations(outputs)
+    deployed = outputs_of(tool, environment)
+    left = integrations(deployed)
     if left:
         raise Failure(
             f"These integrations still exist: {', '.join(left)}",
             "Unlink each first (DELETE <unlink URL>/integrations/<name>), so that Azure DevOps is told and their secrets go",
         )
-    if outputs["deletion_protection"]:
+    if deployed["deletion_protection"]:
         raise Failure(
             "The tables are protected from deletion",
             f"Set deletion_protection = false in infra/environments/{environment}.tfvars, make deploy, and try again. All deliveries will be gone",
         )
     # Any zips do: they are looked at, not used.
     return tool.interactive("destroy", *variables(environment), "-var=package_dir=tests/packages")
+
+
+def outputs(environment: str) -> dict:
+    """Of what is deployed as that."""
+    return outputs_of(open_deployment(), environment)
+
+
+def outputs_of(tool: terraform.Terraform, environment: str) -> dict:
+    tool.check("workspace", "select", environment)
+    found = tool.outputs()
+    if not found:
+        raise Failure(f"Nothing is deployed as {environment}")
+    return found
 
 
 def open_deployment() -> terraform.Terraform:

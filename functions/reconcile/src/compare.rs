@@ -7,7 +7,7 @@ use ado::AdoClient;
 use domain::{
     EventType, Guid, ServiceHook, Stack, StackKind, progress::Comparison, stack::Reference,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use webhook::{Arrival, Kept};
 
 use crate::pass::{Care, Halt, is_stopped};
@@ -87,6 +87,9 @@ impl Care<'_> {
         self.progress.compared_at = Some(comparison.began);
         // What was on its way when it began may be missing yet.
         let certain = comparison.began - self.app.settings.in_flight;
+        self.progress
+            .enabled_again
+            .retain(|_, seen_at| *seen_at > certain);
         if self
             .progress
             .gap
@@ -104,7 +107,7 @@ impl Care<'_> {
         hooks: &[ServiceHook],
         followed: &[Followed],
     ) -> Result<(), Halt> {
-        let stopped = Stopped::of(hooks);
+        let stopped = Stopped::of(hooks, &self.progress.enabled_again);
         let at = |care: &Self| care.progress.comparison.clone();
         if at(self).is_some_and(|it| !it.pushes_done) {
             let after = at(self).and_then(|it| it.repository);
@@ -235,7 +238,7 @@ impl Care<'_> {
 }
 
 /// The projects of which a person has stopped what would tell of a kind of change: that is left alone, and nothing is looked for in
-/// its place.
+/// its place, nor afterwards.
 #[derive(Debug, Default)]
 struct Stopped {
     pushes: HashSet<Guid>,
@@ -243,7 +246,10 @@ struct Stopped {
 }
 
 impl Stopped {
-    fn of(hooks: &[ServiceHook]) -> Self {
+    /// By hooks that are stopped, or were until a moment ago.
+    fn of(hooks: &[ServiceHook], enabled_again: &BTreeMap<String, Timestamp>) -> Self {
+        let is_stopped =
+            |hook: &ServiceHook| is_stopped(hook) || enabled_again.contains_key(hook.id.as_str());
         let mut stopped = Self::default();
         let of_project = |project: &Guid, events: &[EventType]| {
             let mut told = hooks

@@ -44,6 +44,8 @@ pub(crate) enum Halt {
     Bus(#[from] BusError),
     #[error("the bus did not take an event: {0}")]
     NotTaken(String),
+    #[error("this pass took too long, and another one has begun")]
+    Overtaken,
 }
 
 impl Halt {
@@ -80,9 +82,10 @@ pub(crate) struct Care<'a> {
     pub(crate) app: &'a App,
     pub(crate) integration: &'a Integration,
     pub(crate) progress: Progress,
-    /// When it began.
+    /// When the pass began.
     pub(crate) now: Timestamp,
-    then: Instant,
+    started: Instant,
+    nonce: String,
 }
 
 /// A pass over an integration, in `time`; what it did, or `None` where somebody else is at it, or it could not even begin.
@@ -93,7 +96,7 @@ pub(crate) async fn over(
     now: Timestamp,
 ) -> Option<Value> {
     let name = &integration.name;
-    let nonce = uuid::Uuid::new_v4().to_string();
+    let (nonce, started) = (uuid::Uuid::new_v4().to_string(), Instant::now());
     let until = now + SignedDuration::try_from(time).unwrap_or(SLACK) + SLACK;
     let begun = match app.store.begin_pass(name, &nonce, until, now).await {
         Ok(Some(begun)) => begun,
@@ -112,7 +115,8 @@ pub(crate) async fn over(
         integration,
         progress: begun.progress,
         now,
-        then: Instant::now(),
+        started,
+        nonce,
     };
     care.progress.last = Default::default();
     care.progress.passed_at = Some(now);
@@ -141,11 +145,11 @@ pub(crate) async fn over(
         .wait_asked()
         .and_then(|wait| SignedDuration::try_from(wait).ok());
     if let Some(wait) = asked {
-        care.progress.not_before = Some(care.by_now() + wait);
+        care.progress.not_before = Some(care.moment() + wait);
     }
     let kept = app
         .store
-        .keep_progress(name, &nonce, &care.progress, true)
+        .keep_progress(name, &care.nonce, &care.progress, true)
         .await;
     match kept {
         Ok(true) => {}
@@ -168,6 +172,24 @@ pub(crate) async fn over(
 }
 
 impl Care<'_> {
+    /// What time it is by now, by how long the pass has taken.
+    pub(crate) fn moment(&self) -> Timestamp {
+        self.now + SignedDuration::try_from(self.started.elapsed()).unwrap_or_default()
+    }
+
+    /// Keeps what the pass has found out so far, before something is written that would hide it from the next one.
+    pub(crate) async fn keep_so_far(&self) -> Result<(), Halt> {
+        let (store, name) = (&self.app.store, &self.integration.name);
+        let is_kept = store
+            .keep_progress(name, &self.nonce, &self.progress, false)
+            .await?;
+        if is_kept {
+            Ok(())
+        } else {
+            Err(Halt::Overtaken)
+        }
+    }
+
     /// The steps: first what needs no Azure DevOps, then what the rest depends on. Service hooks are mended before anything is
     /// compared, so that nothing is lost between the two.
     async fn steps(&mut self, pace: &Arc<Pace>) {
@@ -180,6 +202,10 @@ impl Care<'_> {
         self.note("whether anything is received is not known", silence);
         let token = self.warn_of_the_token().await;
         self.note("that the token ends is not told", token);
+        let hooks = match self.known_hooks().await {
+            Ok(hooks) => hooks,
+            Err(halt) => return self.note("the service hooks cannot be read", Err(halt)),
+        };
         if self
             .progress
             .not_before
@@ -198,12 +224,22 @@ impl Care<'_> {
             Ok(None) => return,
             Err(halt) => return self.note("the connection is not tried", Err(halt)),
         };
-        let asked = self.with_azure_devops(&client).await;
+        let asked = self.with_azure_devops(&client, hooks).await;
         self.note("the rest is for the next pass", asked);
     }
 
-    async fn with_azure_devops(&mut self, client: &AdoClient) -> Result<(), Halt> {
-        let mut hooks = self.app.store.hooks_of(&self.integration.name).await?;
+    /// The service hooks as they were seen last: where nobody can look, that is what is counted.
+    async fn known_hooks(&mut self) -> Result<Vec<ServiceHook>, Halt> {
+        let hooks = self.app.store.hooks_of(&self.integration.name).await?;
+        self.count(&hooks);
+        Ok(hooks)
+    }
+
+    async fn with_azure_devops(
+        &mut self,
+        client: &AdoClient,
+        mut hooks: Vec<ServiceHook>,
+    ) -> Result<(), Halt> {
         let looked = self.look(client, &mut hooks).await;
         // Whatever stopped it, what was seen is told; and before it is mended, so that everybody hears of each change.
         self.tell_of(&mut hooks).await?;
@@ -212,18 +248,13 @@ impl Care<'_> {
         self.take_failed_notifications(client, &mut hooks).await?;
         self.mend(client, &mut hooks).await?;
         if self.progress.last.mended > 0
-            && let by_now = self.by_now()
+            && let by_now = self.moment()
             && let Some(gap) = &mut self.progress.gap
         {
             gap.until = gap.until.max(by_now);
         }
         self.tell_of(&mut hooks).await?;
         self.compare(client, &hooks).await
-    }
-
-    /// What time it is by now.
-    fn by_now(&self) -> Timestamp {
-        self.now + self.then.elapsed()
     }
 
     /// Events may have been lost since `since`, and up to `until`.
@@ -280,6 +311,7 @@ impl Care<'_> {
             calls = last.calls,
             hooks = last.hooks,
             failing = last.failing,
+            missing = last.missing,
             mended = last.mended,
             dispatched = last.dispatched,
             recovered = last.notifications + last.found,

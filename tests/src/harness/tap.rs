@@ -1,4 +1,5 @@
-//! A tap on the line between a function and the local AWS: it counts what is called, and can hold a call back, cut it off or
+//! A tap on the line between a function and the local AWS, or the simulator: it counts what is called, and can hold a call back,
+//! cut it off or
 //! answer it in DynamoDB's place.
 //!
 //! It reads the SDK's requests as they pass and changes none of them, so that signatures stay good; what passes, passes byte
@@ -50,7 +51,8 @@ pub enum Fate {
 
 type Judge = dyn Fn(&str, usize) -> Fate + Send + Sync;
 
-/// A tap. Calls are named as the SDK names them: `DynamoDB_20120810.PutItem`, `secretsmanager.CreateSecret`.
+/// A tap. Calls are named as the SDK names them, `DynamoDB_20120810.PutItem`, `secretsmanager.CreateSecret`; those of anybody else
+/// by method and path, `GET /tidewater/_apis/projects`.
 pub struct Tap {
     address: SocketAddr,
     line: Arc<Line>,
@@ -339,10 +341,15 @@ fn length(bytes: &[u8]) -> Option<usize> {
     Some(head + body.unwrap_or(0))
 }
 
-/// The value of `x-amz-target` in a request's head.
+/// The value of `x-amz-target` in a request's head; without one its method and path.
 fn name(request: &[u8]) -> Option<String> {
     let head = request.windows(4).position(|four| four == b"\r\n\r\n")?;
-    header(&request[..head + 2], "x-amz-target")
+    let head = &request[..head + 2];
+    header(head, "x-amz-target").or_else(|| {
+        let text = String::from_utf8_lossy(head);
+        let end = text.find(['?', '\r']).unwrap_or(text.len());
+        Some(text[..end].trim_end_matches(" HTTP/1.1").to_owned())
+    })
 }
 
 fn header(head: &[u8], name: &str) -> Option<String> {
@@ -364,5 +371,9 @@ mod tests {
         assert_eq!(length(&request[..request.len() - 3]), Some(request.len()));
         assert_eq!(length(request), Some(request.len()));
         assert_eq!(name(request).as_deref(), Some("DynamoDB_20120810.PutItem"));
+        for line in ["GET /a/b HTTP/1.1", "GET /a/b?c=d HTTP/1.1"] {
+            let request = format!("{line}\r\nhost: x\r\n\r\n");
+            assert_eq!(name(request.as_bytes()).as_deref(), Some("GET /a/b"));
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! How far the care for an integration has got: what a pass has found, and where the next one goes on.
 
+use std::collections::BTreeMap;
+
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,9 @@ pub struct Progress {
     pub trouble: Option<Timestamp>,
     /// The day on which it was looked whether anything is received at all.
     pub listened_on: Option<Date>,
+    /// The service hooks, by their ids, that a person had disabled and that were seen enabled again: when. Until all was compared
+    /// once after that, what happened before is left alone.
+    pub enabled_again: BTreeMap<String, Timestamp>,
     /// What the bus was told of, so that it is told once.
     pub told: Told,
     /// What the last pass did.
@@ -119,6 +124,8 @@ pub struct Pass {
     pub hooks: u32,
     /// Those that do not send as they should.
     pub failing: u32,
+    /// Those of them that are not there any more.
+    pub missing: u32,
     /// Those that were mended.
     pub mended: u32,
     /// Deliveries that were never dispatched, and are now.

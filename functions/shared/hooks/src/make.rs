@@ -223,8 +223,9 @@ impl Making<'_> {
         subscription: &Subscription,
     ) -> Result<Tended, HooksError> {
         let is_left = self.is_left(subscription);
-        if is_left || self.is_well(&hook, subscription) {
-            let hook = self.seen(hook, subscription);
+        let is_well = self.is_well(&hook, subscription);
+        let hook = self.seen(hook, subscription);
+        if is_left || is_well {
             self.keep(&hook).await?;
             if is_left {
                 self.made.notes.push(format!(

@@ -1,9 +1,6 @@
 //! A new password for all hooks of an integration, and the end of the one before, once all of them have it.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{sync::OnceLock, time::Duration};
 
 use ado::{AdoClient, AdoError, Subscription};
 use domain::{
@@ -81,7 +78,7 @@ pub async fn give_password(
         new,
         tag: tag(new.password),
         now,
-        is_refused: AtomicBool::new(false),
+        refused: OnceLock::new(),
     };
     let deadline = Instant::now() + time;
     let mut ended: Vec<_> = stream::iter(hooks.into_iter().enumerate())
@@ -110,8 +107,8 @@ struct Giving<'a> {
     new: &'a NewPassword<'a>,
     tag: String,
     now: Timestamp,
-    /// Whether the token is not taken: then it is not tried again and again.
-    is_refused: AtomicBool,
+    /// Why the token is not taken: then it is not tried again and again.
+    refused: OnceLock<String>,
 }
 
 impl Giving<'_> {
@@ -119,47 +116,26 @@ impl Giving<'_> {
         if hook.password.as_ref() == Some(&self.tag) {
             return Ok(hook.clone());
         }
-        if self.is_refused.load(Ordering::Relaxed) {
-            return Err(why(&AdoError::TokenRefused));
+        if let Some(refused) = self.refused.get() {
+            return Err(refused.clone());
         }
-        let written = self.written(hook).await.map_err(|error| {
-            let is_refused = error.is_about_the_token();
-            self.is_refused.fetch_or(is_refused, Ordering::Relaxed);
-            why(&error)
+        let given = self.written(hook).await.map_err(|error| {
+            let told = why(&error);
+            if error.is_about_the_token() {
+                // Another may have been told meanwhile.
+                let _first = self.refused.set(told.clone());
+            }
+            told
         })?;
-        let given = match written {
-            Some(written) => {
-                let status = HookStatus::of_wire(written.status.as_deref());
-                let differs = differs(
-                    &written,
-                    &hook.event_type,
-                    &hook.project.id,
-                    self.new.endpoint,
-                );
-                let health = hook.health.clone();
-                ServiceHook {
-                    password: Some(self.tag.clone()),
-                    health: health.seen_in_passing(status, differs, self.now),
-                    ..hook.clone()
-                }
-            }
-            None => {
-                let health = hook.health.clone();
-                ServiceHook {
-                    health: health.seen_in_passing(HookStatus::Missing, Vec::new(), self.now),
-                    ..hook.clone()
-                }
-            }
-        };
         let kept = self.store.keep_hook_if_there(self.new.integration, &given);
         // It has the password; that this is not known makes it be given once more.
         kept.await.map_err(|error| error.to_string())?;
         Ok(given)
     }
 
-    /// The subscription with the password; `None` where there is none any more. How it is has to be known first: a PUT says
-    /// whether it is enabled.
-    async fn written(&self, hook: &ServiceHook) -> Result<Option<Subscription>, AdoError> {
+    /// The hook with the password, or without its subscription where that is not there any more. How it is has to be known
+    /// first: a PUT says whether it is enabled.
+    async fn written(&self, hook: &ServiceHook) -> Result<ServiceHook, AdoError> {
         let id = hook.id.as_str();
         let new = wanted(
             &hook.event_type,
@@ -167,19 +143,40 @@ impl Giving<'_> {
             self.new.endpoint,
             self.new.password,
         );
-        let written = match self.client.subscription(id).await {
-            Ok(there) => match HookStatus::of_wire(there.status.as_deref()) {
-                HookStatus::DisabledByUser => {
-                    self.client.replace_disabled_subscription(id, &new).await
-                }
-                _ => self.client.replace_subscription(id, &new).await,
-            },
-            Err(error) => Err(error),
+        let there = match self.client.subscription(id).await {
+            Err(AdoError::NotFound(_)) => return Ok(self.missing(hook.clone())),
+            there => there?,
+        };
+        let hook = self.seen(hook.clone(), &there);
+        let written = match hook.health.status {
+            HookStatus::DisabledByUser => self.client.replace_disabled_subscription(id, &new).await,
+            _ => self.client.replace_subscription(id, &new).await,
         };
         match written {
-            Ok(written) => Ok(Some(written)),
-            Err(AdoError::NotFound(_)) => Ok(None),
+            Ok(written) => Ok(ServiceHook {
+                password: Some(self.tag.clone()),
+                ..self.seen(hook, &written)
+            }),
+            Err(AdoError::NotFound(_)) => Ok(self.missing(hook)),
             Err(error) => Err(error),
+        }
+    }
+
+    fn seen(&self, hook: ServiceHook, subscription: &Subscription) -> ServiceHook {
+        let status = HookStatus::of_wire(subscription.status.as_deref());
+        let project = &hook.project.id;
+        let differs = differs(subscription, &hook.event_type, project, self.new.endpoint);
+        ServiceHook {
+            health: hook.health.seen_in_passing(status, differs, self.now),
+            ..hook
+        }
+    }
+
+    fn missing(&self, hook: ServiceHook) -> ServiceHook {
+        let health = hook.health;
+        ServiceHook {
+            health: health.seen_in_passing(HookStatus::Missing, Vec::new(), self.now),
+            ..hook
         }
     }
 }

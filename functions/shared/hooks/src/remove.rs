@@ -1,9 +1,6 @@
 //! Removing hooks: those that are ours by their ids, and no others.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{sync::OnceLock, time::Duration};
 
 use ado::{AdoClient, AdoError};
 use domain::{IntegrationName, ServiceHook};
@@ -36,10 +33,10 @@ pub async fn remove(
 ) -> Removed {
     let deadline = Instant::now() + time;
     // A token that is not taken is not tried again and again.
-    let is_refused = AtomicBool::new(false);
+    let refused = OnceLock::new();
     let mut ended: Vec<_> = stream::iter(hooks.into_iter().enumerate())
         .map(async |(at, hook)| {
-            let deleting = deleted(client, store, integration, &hook, &is_refused);
+            let deleting = deleted(client, store, integration, &hook, &refused);
             let ended = timeout_at(deadline, deleting).await;
             let ended = ended.unwrap_or_else(|_elapsed| Err(NO_TIME.to_owned()));
             (at, hook, ended)
@@ -63,16 +60,20 @@ async fn deleted(
     store: &Store,
     integration: &IntegrationName,
     hook: &ServiceHook,
-    is_refused: &AtomicBool,
+    refused: &OnceLock<String>,
 ) -> Result<(), String> {
-    if is_refused.load(Ordering::Relaxed) {
-        return Err(why(&AdoError::TokenRefused));
+    if let Some(refused) = refused.get() {
+        return Err(refused.clone());
     }
     match client.delete_subscription(hook.id.as_str()).await {
         Ok(()) | Err(AdoError::NotFound(_)) => {}
         Err(error) => {
-            is_refused.fetch_or(error.is_about_the_token(), Ordering::Relaxed);
-            return Err(why(&error));
+            let told = why(&error);
+            if error.is_about_the_token() {
+                // Another may have been told meanwhile.
+                let _first = refused.set(told.clone());
+            }
+            return Err(told);
         }
     }
     // It is gone all the same: the next who looks finds that.

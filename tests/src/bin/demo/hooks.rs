@@ -14,7 +14,7 @@ const IN_FLIGHT: Duration = Duration::from_secs(4);
 
 impl Demo {
     pub(crate) async fn make_hooks(&self, webhook: &Webhook) -> Result<()> {
-        let by_hand = json!({ "project": PROJECT, "url": webhook.endpoint, "password": "of an earlier day", "eventType": "git.push" });
+        let by_hand = json!({ "project": PROJECT, "url": webhook.endpoint, "password": "of-an-earlier-day", "eventType": "git.push" });
         let subscriptions = format!("organizations/{ORGANIZATION}/subscriptions");
         self.portal
             .control(Method::POST, &subscriptions, by_hand)
