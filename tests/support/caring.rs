@@ -373,8 +373,13 @@ impl Caring {
 
     /// Dispatches what has no outcome yet, as the stream would; gives what that was.
     pub(crate) async fn dispatch(&self) -> Result<Vec<DeliveryId>> {
+        self.dispatch_of(1).await
+    }
+
+    /// The same of what was created in the last so many days.
+    pub(crate) async fn dispatch_of(&self, days: i32) -> Result<Vec<DeliveryId>> {
         let hour = SignedDuration::from_hours(1);
-        let within = (now() - SignedDuration::from_hours(24 * 8), now() + hour);
+        let within = (now() - hour * 24 * days, now() + hour);
         let ids = self.store.undecided(&self.linked.name, within).await?;
         for id in &ids {
             let body = json!({ "kind": "delivery", "delivery": id.to_string(), "tries": 0 });
