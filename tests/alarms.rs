@@ -1,6 +1,7 @@
 //! The alarms count lines of the log: each pattern of `infra/alarms.tf` has to fit a line that the function writes.
 
 use std::{
+    collections::BTreeSet,
     io::Write,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -92,6 +93,13 @@ impl Condition {
             Wanted::AtMost(most) => found.as_i64().is_some_and(|number| number <= *most),
         }
     }
+}
+
+/// The fields that the alarms of a list look at, apart from the line's message.
+pub(crate) fn fields_of(list: &str) -> Result<BTreeSet<String>> {
+    let conditions = patterns(list)?.into_iter().flat_map(|(_, all)| all);
+    let fields = conditions.filter_map(|it| it.path.last().cloned());
+    Ok(fields.filter(|it| it != "message").collect())
 }
 
 /// A log in memory.

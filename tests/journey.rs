@@ -615,6 +615,34 @@ async fn a_push_becomes_a_run_that_an_executor_ends_and_the_commit_shows_how() -
     let list = format!("/runs?stack={}", site.follower);
     let runs = site.get(Function::Runs, &list).await?;
     assert_eq!(runs["runs"].as_array().map(Vec::len), Some(1), "{runs}");
+
+    // What would run if it were asked for once more, and what another stack would make of it: each function may read that.
+    let wish = json!({ "integration": integration, "rerun": true, "dryRun": true });
+    let dry = site
+        .call(
+            Function::Deliveries,
+            Method::POST,
+            "/redeliveries",
+            wish,
+            200,
+        )
+        .await?;
+    assert_eq!((&dry["runs"], &dry["redelivered"]), (&json!(1), &json!(0)));
+    let another = json!({ "integration": integration, "project": site.project, "repository": "platform", "branch": "main", "projectRoot": "docs" });
+    let preview = site
+        .call(
+            Function::Stacks,
+            Method::POST,
+            "/stacks/preview",
+            another,
+            200,
+        )
+        .await?;
+    assert_eq!(
+        (&preview["none"], &preview["unknown"]),
+        (&json!(1), &json!(0)),
+        "{preview}"
+    );
     assert_eq!(site.unlink().await?["runsCanceled"], 0);
     Ok(())
 }

@@ -22,6 +22,10 @@ async fn every_function_url_event_reaches_its_route() -> Result<()> {
     );
     let (status, body) = parts(&setup.handle(event("setup-list")?).await)?;
     assert_eq!(status, 200, "{body}");
+    let (status, body) = parts(&setup.handle(event("setup-service-hooks")?).await)?;
+    assert_eq!((status, problem(&body)), (404, "not-found"));
+    let detail = body["detail"].as_str().unwrap_or_default();
+    assert!(detail.starts_with("there is no integration"), "{detail}");
     let webhook = bed.webhook().await;
     for file in ["webhook-push", "webhook-push-base64"] {
         assert_eq!(webhook.handle(event(file)?).await.status(), 401, "{file}");

@@ -36,7 +36,14 @@ def of_stack(path: Path) -> dict[str, str]:
 def of_deployment(environment: str) -> dict[str, str]:
     if os.environ.get("DELIVERIES_URL"):
         return dict(os.environ)
-    return {**os.environ, "DELIVERIES_URL": infra.outputs(environment)["urls"]["deliveries"]}
+    try:
+        deployed = infra.outputs(environment)
+    except Failure as failure:
+        raise Failure(
+            f"Where {environment} is deployed is not known here: {failure}",
+            "DELIVERIES_URL=https://… make tail, where the state is not; of a local stack that is up: make tail STACK=.local/stack.json",
+        ) from None
+    return {**os.environ, "DELIVERIES_URL": deployed["urls"]["deliveries"]}
 
 
 def build() -> Path:

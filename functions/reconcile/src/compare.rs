@@ -7,7 +7,7 @@ use ado::AdoClient;
 use domain::{
     EventType, Guid, ServiceHook, Stack, StackKind, progress::Comparison, stack::Reference,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use webhook::{Arrival, Kept};
 
 use crate::pass::{Care, Halt, is_stopped};
@@ -35,16 +35,20 @@ impl Followed {
     /// Whether a push of a ref means anything to a stack: the branch of one; to a module every branch.
     pub(crate) fn wants_push(&self, name: &str) -> bool {
         let is_branch = name.starts_with(HEADS);
-        self.stacks.iter().any(|stack| {
-            stack.branch.as_str() == name || (is_branch && stack.kind == StackKind::Module)
-        })
+        let is_of_a_module = || self.stacks.iter().any(|it| it.kind == StackKind::Module);
+        self.tracks(name) || (is_branch && is_of_a_module())
+    }
+
+    /// Whether a ref is the branch of a stack.
+    pub(crate) fn tracks(&self, name: &str) -> bool {
+        self.stacks
+            .iter()
+            .any(|stack| stack.branch.as_str() == name)
     }
 
     /// Whether a pull request into a ref means anything to a stack.
     pub(crate) fn wants_pull_request(&self, target: &str) -> bool {
-        self.stacks
-            .iter()
-            .any(|stack| stack.branch.as_str() == target)
+        self.tracks(target)
     }
 }
 
@@ -71,6 +75,7 @@ impl Care<'_> {
                 repository: None,
                 project: None,
                 pushes_done: false,
+                stuck: None,
                 found: 0,
             });
         }
@@ -82,6 +87,9 @@ impl Care<'_> {
         self.progress.compared_at = Some(comparison.began);
         // What was on its way when it began may be missing yet.
         let certain = comparison.began - self.app.settings.in_flight;
+        self.progress
+            .enabled_again
+            .retain(|_, seen_at| *seen_at > certain);
         if self
             .progress
             .gap
@@ -99,7 +107,7 @@ impl Care<'_> {
         hooks: &[ServiceHook],
         followed: &[Followed],
     ) -> Result<(), Halt> {
-        let stopped = Stopped::of(hooks);
+        let stopped = Stopped::of(hooks, &self.progress.enabled_again);
         let at = |care: &Self| care.progress.comparison.clone();
         if at(self).is_some_and(|it| !it.pushes_done) {
             let after = at(self).and_then(|it| it.repository);
@@ -112,7 +120,8 @@ impl Care<'_> {
                 }
                 let is_stopped = stopped.pushes.contains(&one.project.id);
                 let compared = self.compare_pushes(client, one, is_stopped).await;
-                self.passed_over(one, compared)?;
+                let compared = self.passed_over(one, compared);
+                self.or_stuck(&one.repository.id, one, compared)?;
                 self.note_comparison(|it| it.repository = Some(one.repository.id.clone()));
             }
             self.note_comparison(|it| it.pushes_done = true);
@@ -131,7 +140,8 @@ impl Care<'_> {
                 .compare_pull_requests(client, &of_project, is_stopped)
                 .await;
             if let Some(first) = of_project.first() {
-                self.passed_over(first, compared)?;
+                let compared = self.passed_over(first, compared);
+                self.or_stuck(project, first, compared)?;
             }
             self.note_comparison(|it| it.project = Some(project.clone()));
         }
@@ -139,20 +149,50 @@ impl Care<'_> {
     }
 
     /// One repository, or one project, that cannot be read does not keep the others from being compared.
-    fn passed_over(&mut self, one: &Followed, compared: Result<(), Halt>) -> Result<(), Halt> {
+    pub(crate) fn passed_over(
+        &self,
+        one: &Followed,
+        compared: Result<(), Halt>,
+    ) -> Result<(), Halt> {
         match compared {
             Err(halt) if halt.is_of_one_thing() => {
-                tracing::warn!(
-                    integration = self.integration.name.as_str(),
-                    repository = one.repository.id.as_str(),
-                    project = one.project.id.as_str(),
-                    cause = edge::problem::chain(&halt),
-                    "what cannot be read is not compared"
-                );
+                self.pass_over(one, &halt);
                 Ok(())
             }
             compared => compared,
         }
+    }
+
+    fn pass_over(&self, one: &Followed, halt: &Halt) {
+        tracing::warn!(
+            integration = self.integration.name.as_str(),
+            repository = one.repository.id.as_str(),
+            project = one.project.id.as_str(),
+            cause = edge::problem::chain(halt),
+            "what cannot be read is not compared"
+        );
+    }
+
+    /// What Azure DevOps fails to read ends a pass, since it may fail at everything; a second time it keeps nothing else from being
+    /// compared. It is found in the next comparison, since up to where it was compared is as before.
+    fn or_stuck(
+        &mut self,
+        at: &Guid,
+        one: &Followed,
+        compared: Result<(), Halt>,
+    ) -> Result<(), Halt> {
+        let Err(halt) = compared else { return Ok(()) };
+        if !halt.is_of_its_side() {
+            return Err(halt);
+        }
+        let before = self.progress.comparison.as_ref();
+        let is_second = before.is_some_and(|it| it.stuck.as_ref() == Some(at));
+        self.note_comparison(|it| it.stuck = (!is_second).then(|| at.clone()));
+        if is_second {
+            self.pass_over(one, &halt);
+            return Ok(());
+        }
+        Err(halt)
     }
 
     fn note_comparison(&mut self, note: impl FnOnce(&mut Comparison)) {
@@ -198,7 +238,7 @@ impl Care<'_> {
 }
 
 /// The projects of which a person has stopped what would tell of a kind of change: that is left alone, and nothing is looked for in
-/// its place.
+/// its place, nor afterwards.
 #[derive(Debug, Default)]
 struct Stopped {
     pushes: HashSet<Guid>,
@@ -206,7 +246,10 @@ struct Stopped {
 }
 
 impl Stopped {
-    fn of(hooks: &[ServiceHook]) -> Self {
+    /// By hooks that are stopped, or were until a moment ago.
+    fn of(hooks: &[ServiceHook], enabled_again: &BTreeMap<String, Timestamp>) -> Self {
+        let is_stopped =
+            |hook: &ServiceHook| is_stopped(hook) || enabled_again.contains_key(hook.id.as_str());
         let mut stopped = Self::default();
         let of_project = |project: &Guid, events: &[EventType]| {
             let mut told = hooks

@@ -2,10 +2,10 @@
 
 use ado::{AdoClient, AdoError, Subscription};
 use domain::{HookStatus, ServiceHook, service_hook::Health};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::pass::{Care, Halt};
+use crate::pass::{Care, Halt, is_stopped};
 
 /// Which part of a pass's calls looking at hooks may use: the rest is for what follows.
 const SHARE: u32 = 2;
@@ -46,16 +46,14 @@ impl Care<'_> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let is_well = hook.health.is_well();
-            let had_a_probation = probation.is_some_and(|at| at > before.healthy_at - ABOUT);
-            let was_ill = before.lost_since().is_some();
-            if !is_well || was_ill || had_a_probation {
-                let why = if is_well {
-                    "a service hook did not send for a while".to_owned()
-                } else {
-                    format!("a service hook is {}", in_words(&hook.health))
-                };
-                self.gap(before.healthy_at, self.now, &why);
+            let known = (
+                self.progress.gap.clone(),
+                self.progress.enabled_again.clone(),
+            );
+            self.note_what_is_lost(hook, &before, probation);
+            if known.0 != self.progress.gap || known.1 != self.progress.enabled_again {
+                // Once the hook is kept it does not tell any more.
+                self.keep_so_far().await?;
             }
             self.keep(hook).await?;
             self.progress.looked_at = Some(hook.id.clone());
@@ -69,6 +67,37 @@ impl Care<'_> {
         Ok(())
     }
 
+    /// Notes a gap where events of a hook may be lost: it does not send, or did not when it was last looked at, or was on
+    /// probation in between. What a person has stopped is no gap, neither then nor once it sends again.
+    fn note_what_is_lost(
+        &mut self,
+        hook: &ServiceHook,
+        before: &Health,
+        probation: Option<Timestamp>,
+    ) {
+        if is_stopped(hook) {
+            return;
+        }
+        let is_by_user = |status| status == HookStatus::DisabledByUser;
+        if is_by_user(before.status) || before.told.is_some_and(is_by_user) {
+            let (id, at) = (hook.id.to_string(), self.now);
+            self.progress.enabled_again.insert(id, at);
+            self.gap(at, at, "a person has enabled a service hook again");
+            return;
+        }
+        let is_well = hook.health.is_well();
+        let had_a_probation = probation.is_some_and(|at| at > before.healthy_at - ABOUT);
+        let was_ill = before.lost_since().is_some();
+        if !is_well || was_ill || had_a_probation {
+            let why = if is_well {
+                "a service hook did not send for a while".to_owned()
+            } else {
+                format!("a service hook is {}", in_words(&hook.health))
+            };
+            self.gap(before.healthy_at, self.now, &why);
+        }
+    }
+
     /// Keeps what is known of a hook, unless it was removed meanwhile.
     pub(crate) async fn keep(&self, hook: &ServiceHook) -> Result<(), Halt> {
         let (store, name) = (&self.app.store, &self.integration.name);
@@ -76,12 +105,17 @@ impl Care<'_> {
         Ok(())
     }
 
-    /// How many hooks there are, and how many of them do not send.
+    /// How many hooks there are, and how many of them do not send though nobody stopped them. What is mended afterwards counts all
+    /// the same: it did not send.
     pub(crate) fn count(&mut self, hooks: &[ServiceHook]) {
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        self.progress.last.hooks = number(hooks.len());
-        let failing = hooks.iter().filter(|hook| !hook.health.is_well());
-        self.progress.last.failing = number(failing.count());
+        let count = |is: &dyn Fn(&&ServiceHook) -> bool| {
+            u32::try_from(hooks.iter().filter(is).count()).unwrap_or(u32::MAX)
+        };
+        let last = &mut self.progress.last;
+        last.hooks = count(&|_| true);
+        last.stopped = count(&|hook| is_stopped(hook));
+        last.failing = count(&|hook| !hook.health.is_well() && !is_stopped(hook));
+        last.missing = count(&|hook| hook.health.status == HookStatus::Missing);
     }
 
     /// Tells the bus of each hook whose state is another than it was told last; of one that is well again nothing.
@@ -123,7 +157,7 @@ impl Care<'_> {
 }
 
 /// How a hook is, now that it was read.
-fn seen(hook: &ServiceHook, found: &Subscription, endpoint: &str, now: jiff::Timestamp) -> Health {
+fn seen(hook: &ServiceHook, found: &Subscription, endpoint: &str, now: Timestamp) -> Health {
     let status = HookStatus::of_wire(found.status.as_deref());
     let differs = hooks::differs(found, &hook.event_type, &hook.project.id, endpoint);
     let mut health = hook.health.clone().seen(status, differs, now);

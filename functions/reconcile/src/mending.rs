@@ -1,9 +1,11 @@
 //! Service hooks that do not send are mended, but those that a person has stopped: under the lease that whoever writes a password
 //! holds, since what a hook is given is the password that counts now.
 
+use std::time::Duration;
+
 use ado::AdoClient;
-use domain::{ServiceHook, stack::Reference};
-use hooks::{HooksError, How, Wanted, tag};
+use domain::{HookStatus, ServiceHook, WebhookPassword, stack::Reference};
+use hooks::{HooksError, How, NewPassword, Wanted, tag};
 use jiff::SignedDuration;
 use store::{Lease, Leased};
 
@@ -11,10 +13,22 @@ use crate::pass::{Care, Halt, is_stopped};
 
 /// For how long the password before a rotation still counts where that was cut off: as long as where nothing is asked for.
 const GRACE: SignedDuration = SignedDuration::from_hours(24);
+/// How long mending may take: less than the lease lasts, so that nobody has changed the password meanwhile.
+const LONGEST: Duration = Duration::from_secs(90);
 
-/// Whether a hook is to be mended: it does not send, or was given another password than the one that counts.
+/// Whether a hook does not send, though nobody has stopped it.
+fn is_ill(hook: &ServiceHook) -> bool {
+    !is_stopped(hook) && !hook.health.is_well()
+}
+
+/// Whether a hook was given another password than the one that counts.
+fn lacks(hook: &ServiceHook, tag: &str) -> bool {
+    hook.health.status != HookStatus::Missing && hook.password.as_deref() != Some(tag)
+}
+
+/// Whether a hook is to be mended.
 fn needs_it(hook: &ServiceHook, tag: &str) -> bool {
-    !is_stopped(hook) && (!hook.health.is_well() || hook.password.as_deref() != Some(tag))
+    is_ill(hook) || (!is_stopped(hook) && lacks(hook, tag))
 }
 
 impl Care<'_> {
@@ -29,11 +43,12 @@ impl Care<'_> {
             return Ok(());
         }
         let tag = tag(&app.secrets.password(name).await?);
-        if !hooks.iter().any(|hook| needs_it(hook, &tag)) {
+        let is_needed = hooks.iter().any(|hook| is_ill(hook) || lacks(hook, &tag));
+        if !is_needed && !self.is_rotating().await? {
             return Ok(());
         }
         let nonce = uuid::Uuid::new_v4().to_string();
-        let leased = match app.store.lease(name, &nonce, self.now).await? {
+        let leased = match app.store.lease(name, &nonce, self.moment()).await? {
             Lease::Yes(leased) => *leased,
             // Somebody is changing the password, or unlinks it: the next pass sees to what is left.
             Lease::Busy | Lease::NotActive(_) | Lease::Unknown => {
@@ -41,12 +56,29 @@ impl Care<'_> {
                 return Ok(());
             }
         };
-        let mended = self.mend_leased(client, hooks, &leased, &nonce).await;
+        let mending = self.mend_leased(client, hooks, &leased, &nonce);
+        let Ok(mended) = tokio::time::timeout(LONGEST, mending).await else {
+            // The lease ends by itself: what was sent last may still arrive.
+            self.progress.last.unfinished = true;
+            *hooks = app.store.hooks_of(name).await?;
+            self.progress.last.hooks = u32::try_from(hooks.len()).unwrap_or(u32::MAX);
+            return Ok(());
+        };
         // After a failure of ours what was sent may still arrive: the lease ends by itself then.
         if !matches!(mended, Err(Halt::Store(_) | Halt::Secrets(_))) {
             app.store.release(name, &nonce).await?;
         }
         mended
+    }
+
+    /// Whether a rotation has begun and not ended: several passwords count without an end.
+    async fn is_rotating(&self) -> Result<bool, Halt> {
+        let record = self
+            .app
+            .store
+            .webhook_record(&self.integration.name)
+            .await?;
+        Ok(record.is_some_and(|record| record.passwords.endless() > 1))
     }
 
     async fn mend_leased(
@@ -57,17 +89,18 @@ impl Care<'_> {
         nonce: &str,
     ) -> Result<(), Halt> {
         let (app, name) = (self.app, &self.integration.name);
-        // Read once more: it may have been changed before the lease was ours.
+        // Read once more: it may have been changed, and hooks removed, before the lease was ours.
         let password = app.secrets.password(name).await?;
         let tag = tag(&password);
+        *hooks = app.store.hooks_of(name).await?;
         let mut projects: Vec<Reference> = Vec::new();
         for hook in hooks.iter().filter(|hook| needs_it(hook, &tag)) {
             if !projects.iter().any(|project| project.id == hook.project.id) {
                 projects.push(hook.project.clone());
             }
         }
+        let endpoint = app.endpoint(self.integration);
         for project in &projects {
-            let endpoint = app.endpoint(self.integration);
             let wanted = Wanted {
                 integration: name,
                 project,
@@ -91,9 +124,63 @@ impl Care<'_> {
             }
         }
         *hooks = app.store.hooks_of(name).await?;
-        self.count(hooks);
-        let store = &app.store;
-        hooks::finish_rotation(store, &password, leased, nonce, hooks, GRACE, self.now).await?;
+        self.give_to_stopped(client, hooks, &password, &endpoint)
+            .await?;
+        self.progress.last.hooks = u32::try_from(hooks.len()).unwrap_or(u32::MAX);
+        self.count_as_looked_for(hooks).await?;
+        let (store, moment) = (&app.store, self.moment());
+        hooks::finish_rotation(store, &password, leased, nonce, hooks, GRACE, moment).await?;
+        Ok(())
+    }
+
+    /// What a person has disabled stays so, and has the password that counts for when it is enabled.
+    async fn give_to_stopped(
+        &self,
+        client: &AdoClient,
+        hooks: &mut Vec<ServiceHook>,
+        password: &WebhookPassword,
+        endpoint: &str,
+    ) -> Result<(), Halt> {
+        let (store, integration) = (&self.app.store, &self.integration.name);
+        let tag = tag(password);
+        let without = |hook: &&ServiceHook| is_stopped(hook) && lacks(hook, &tag);
+        let without: Vec<ServiceHook> = hooks.iter().filter(without).cloned().collect();
+        if without.is_empty() {
+            return Ok(());
+        }
+        let new = NewPassword {
+            integration,
+            endpoint,
+            password,
+        };
+        let given = hooks::give_password(client, store, &new, without, LONGEST, self.now).await;
+        for (mut hook, why) in given.failed {
+            hook.health.trouble = Some(why);
+            self.keep(&hook).await?;
+        }
+        *hooks = store.hooks_of(integration).await?;
+        Ok(())
+    }
+
+    /// What was lost before it was mended is a gap: once that is kept, the hooks need not say it any more.
+    async fn count_as_looked_for(&mut self, hooks: &mut [ServiceHook]) -> Result<(), Halt> {
+        let now = self.now;
+        let is_mended =
+            |hook: &&mut ServiceHook| hook.health.is_well() && hook.health.checked_at == now;
+        let mut lost = Vec::new();
+        for hook in hooks.iter_mut().filter(is_mended) {
+            if let Some(since) = hook.health.lost_since() {
+                self.gap(since, now, "a service hook did not send for a while");
+                lost.push(hook);
+            }
+        }
+        if !lost.is_empty() {
+            self.keep_so_far().await?;
+        }
+        for hook in lost {
+            hook.health.healthy_at = now;
+            self.keep(hook).await?;
+        }
         Ok(())
     }
 

@@ -1,6 +1,10 @@
 //! One pass over one integration: the order of its steps, what stops them, and what is kept and logged of it.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ado::{AdoClient, AdoError, Pace};
 use baseline::BaselineError;
@@ -40,16 +44,36 @@ pub(crate) enum Halt {
     Bus(#[from] BusError),
     #[error("the bus did not take an event: {0}")]
     NotTaken(String),
+    #[error("this pass took too long, and another one has begun")]
+    Overtaken,
 }
 
 impl Halt {
     /// Whether it ends only this step, since it is about one thing and not about Azure DevOps as such.
     pub(crate) fn is_of_one_thing(&self) -> bool {
-        let error = match self {
-            Self::Ado(error) | Self::Baseline(BaselineError::Ado(error)) => error,
-            _ => return false,
-        };
-        !error.is_passing() && !error.is_about_the_token()
+        match (self, self.of_azure_devops()) {
+            (_, Some(error)) => !error.is_passing() && !error.is_about_the_token(),
+            // What a later version wrote, for one.
+            (
+                Self::Store(StoreError::Unreadable(_))
+                | Self::Baseline(BaselineError::Store(StoreError::Unreadable(_))),
+                None,
+            ) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether Azure DevOps has failed, and has not asked for patience.
+    pub(crate) fn is_of_its_side(&self) -> bool {
+        let error = self.of_azure_devops();
+        error.is_some_and(|it| matches!(it, AdoError::Unreachable(_) | AdoError::Garbled(_)))
+    }
+
+    fn of_azure_devops(&self) -> Option<&AdoError> {
+        match self {
+            Self::Ado(error) | Self::Baseline(BaselineError::Ado(error)) => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -58,36 +82,37 @@ pub(crate) struct Care<'a> {
     pub(crate) app: &'a App,
     pub(crate) integration: &'a Integration,
     pub(crate) progress: Progress,
+    /// When the pass began.
     pub(crate) now: Timestamp,
+    started: Instant,
+    nonce: String,
 }
 
-/// A pass over an integration, in `time`; what it did, or `None` where somebody else is at it, or it could not even begin.
+/// A pass over an integration, in `time`; what it did, or `None` where somebody else is at it.
+///
+/// # Errors
+///
+/// [`StoreError`] where it could not even begin.
 pub(crate) async fn over(
     app: &App,
     integration: &Integration,
     time: Duration,
     now: Timestamp,
-) -> Option<Value> {
+) -> Result<Option<Value>, StoreError> {
     let name = &integration.name;
-    let nonce = uuid::Uuid::new_v4().to_string();
+    let (nonce, started) = (uuid::Uuid::new_v4().to_string(), Instant::now());
     let until = now + SignedDuration::try_from(time).unwrap_or(SLACK) + SLACK;
-    let begun = match app.store.begin_pass(name, &nonce, until, now).await {
-        Ok(Some(begun)) => begun,
-        Ok(None) => {
-            tracing::info!(integration = name.as_str(), "another pass is under way");
-            return None;
-        }
-        Err(error) => {
-            let cause = edge::problem::chain(&error);
-            tracing::error!(integration = name.as_str(), cause, "a pass cannot begin");
-            return None;
-        }
+    let Some(begun) = app.store.begin_pass(name, &nonce, until, now).await? else {
+        tracing::info!(integration = name.as_str(), "another pass is under way");
+        return Ok(None);
     };
     let mut care = Care {
         app,
         integration,
         progress: begun.progress,
         now,
+        started,
+        nonce,
     };
     care.progress.last = Default::default();
     care.progress.passed_at = Some(now);
@@ -116,11 +141,11 @@ pub(crate) async fn over(
         .wait_asked()
         .and_then(|wait| SignedDuration::try_from(wait).ok());
     if let Some(wait) = asked {
-        care.progress.not_before = Some(now + wait);
+        care.progress.not_before = Some(care.moment() + wait);
     }
     let kept = app
         .store
-        .keep_progress(name, &nonce, &care.progress, true)
+        .keep_progress(name, &care.nonce, &care.progress, true)
         .await;
     match kept {
         Ok(true) => {}
@@ -139,10 +164,30 @@ pub(crate) async fn over(
     }
     care.log();
     let last = &care.progress.last;
-    Some(json!({ "integration": name, "did": last, "gap": care.progress.gap }))
+    Ok(Some(
+        json!({ "integration": name, "did": last, "gap": care.progress.gap }),
+    ))
 }
 
 impl Care<'_> {
+    /// What time it is by now, by how long the pass has taken.
+    pub(crate) fn moment(&self) -> Timestamp {
+        self.now + SignedDuration::try_from(self.started.elapsed()).unwrap_or_default()
+    }
+
+    /// Keeps what the pass has found out so far, before something is written that would hide it from the next one.
+    pub(crate) async fn keep_so_far(&self) -> Result<(), Halt> {
+        let (store, name) = (&self.app.store, &self.integration.name);
+        let is_kept = store
+            .keep_progress(name, &self.nonce, &self.progress, false)
+            .await?;
+        if is_kept {
+            Ok(())
+        } else {
+            Err(Halt::Overtaken)
+        }
+    }
+
     /// The steps: first what needs no Azure DevOps, then what the rest depends on. Service hooks are mended before anything is
     /// compared, so that nothing is lost between the two.
     async fn steps(&mut self, pace: &Arc<Pace>) {
@@ -155,6 +200,10 @@ impl Care<'_> {
         self.note("whether anything is received is not known", silence);
         let token = self.warn_of_the_token().await;
         self.note("that the token ends is not told", token);
+        let hooks = match self.known_hooks().await {
+            Ok(hooks) => hooks,
+            Err(halt) => return self.note("the service hooks cannot be read", Err(halt)),
+        };
         if self
             .progress
             .not_before
@@ -173,12 +222,22 @@ impl Care<'_> {
             Ok(None) => return,
             Err(halt) => return self.note("the connection is not tried", Err(halt)),
         };
-        let asked = self.with_azure_devops(&client).await;
+        let asked = self.with_azure_devops(&client, hooks).await;
         self.note("the rest is for the next pass", asked);
     }
 
-    async fn with_azure_devops(&mut self, client: &AdoClient) -> Result<(), Halt> {
-        let mut hooks = self.app.store.hooks_of(&self.integration.name).await?;
+    /// The service hooks as they were seen last: where nobody can look, that is what is counted.
+    async fn known_hooks(&mut self) -> Result<Vec<ServiceHook>, Halt> {
+        let hooks = self.app.store.hooks_of(&self.integration.name).await?;
+        self.count(&hooks);
+        Ok(hooks)
+    }
+
+    async fn with_azure_devops(
+        &mut self,
+        client: &AdoClient,
+        mut hooks: Vec<ServiceHook>,
+    ) -> Result<(), Halt> {
         let looked = self.look(client, &mut hooks).await;
         // Whatever stopped it, what was seen is told; and before it is mended, so that everybody hears of each change.
         self.tell_of(&mut hooks).await?;
@@ -186,6 +245,12 @@ impl Care<'_> {
         // What was in vain waits for its retry with the hook, and may be lost when that is mended: so it is taken first.
         self.take_failed_notifications(client, &mut hooks).await?;
         self.mend(client, &mut hooks).await?;
+        if self.progress.last.mended > 0
+            && let by_now = self.moment()
+            && let Some(gap) = &mut self.progress.gap
+        {
+            gap.until = gap.until.max(by_now);
+        }
         self.tell_of(&mut hooks).await?;
         self.compare(client, &hooks).await
     }
@@ -244,6 +309,8 @@ impl Care<'_> {
             calls = last.calls,
             hooks = last.hooks,
             failing = last.failing,
+            stopped = last.stopped,
+            missing = last.missing,
             mended = last.mended,
             dispatched = last.dispatched,
             recovered = last.notifications + last.found,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ado::{AdoClient, Push, PushedRef};
+use futures::{StreamExt, TryStreamExt, stream};
 use store::SeenPush;
 
 use crate::{
@@ -15,6 +16,10 @@ use crate::{
 const PAGE: u32 = 100;
 /// How many pages are read of one repository: what is further back is not found.
 const MOST_PAGES: u32 = 20;
+/// Of the branches of one push that no stack tracks, as many are recovered as `dispatch` would look at.
+const MOST_UNTRACKED: usize = 50;
+/// How many pushes are noted at once.
+const AT_A_TIME: usize = 8;
 
 impl Care<'_> {
     /// Compares the pushes of a repository since it was last compared. Where `is_stopped`, a person does not want them: they only
@@ -33,54 +38,82 @@ impl Care<'_> {
             return Ok(());
         };
         let pushes = self.pushes_after(client, of, compared).await?;
-        let Some(newest) = pushes.iter().map(|push| push.id).max() else {
-            return Ok(());
-        };
-        if !is_stopped {
+        let newest = pushes.iter().map(|push| push.id).max();
+        if newest.is_some() && !is_stopped {
             let seen = Seen::of(store.pushes_seen(name, &repository.id, compared).await?);
+            let mut untracked: HashMap<i64, usize> = HashMap::new();
             for missed in missed(&pushes, &seen, |name| of.wants_push(name)) {
-                let body = recovered::push((project, repository), &missed, self.now);
-                self.recover(&body).await?;
+                if !of.tracks(&missed.newest.name) {
+                    let count = untracked.entry(missed.push.id).or_default();
+                    *count += 1;
+                    if *count > MOST_UNTRACKED {
+                        continue;
+                    }
+                }
+                self.recover_push(of, &missed).await?;
             }
         }
+        // Written also where there is nothing new: it is known for so long only, and without it comparing would begin anew.
         let (store, name) = (&self.app.store, &self.integration.name);
+        let upto = newest.unwrap_or(compared);
         store
-            .set_compared(name, &repository.id, newest, false, self.now)
+            .set_compared(name, &repository.id, upto, false, self.now)
             .await?;
         Ok(())
     }
 
-    /// The pushes with numbers above `compared`, the newest first, but for those whose events may be on their way.
+    /// Keeps what was missed of a ref. That the pushes behind its newest are in it is noted at once: whoever stops here would
+    /// find them again, once the newest was dispatched, as a change of their own.
+    async fn recover_push(&mut self, of: &Followed, missed: &Missed<'_>) -> Result<(), Halt> {
+        let body = recovered::push((&of.project, &of.repository), missed, self.now);
+        self.recover(&body).await?;
+        let (store, name) = (&self.app.store, &self.integration.name);
+        let refs = std::slice::from_ref(&missed.newest.name);
+        stream::iter(&missed.older)
+            .map(|push| store.saw_push(name, &of.repository.id, *push, refs, self.now))
+            .buffer_unordered(AT_A_TIME)
+            .try_collect::<Vec<()>>()
+            .await?;
+        Ok(())
+    }
+
+    /// The pushes with numbers above `compared`, the newest first, up to the first one whose event may be on its way.
     async fn pushes_after(
         &mut self,
         client: &AdoClient,
         of: &Followed,
         compared: i64,
     ) -> Result<Vec<Push>, Halt> {
-        let certain = self.now - self.app.settings.in_flight;
         let mut pushes: Vec<Push> = Vec::new();
+        let mut is_all = false;
         for page in 0..MOST_PAGES {
             let (project, repository) = (of.project.id.as_str(), of.repository.id.as_str());
             let found = client
                 .pushes(project, repository, PAGE, page * PAGE)
                 .await?;
-            let is_last = found.len() < usize::try_from(PAGE).unwrap_or(usize::MAX)
+            is_all = found.len() < usize::try_from(PAGE).unwrap_or(usize::MAX)
                 || found.iter().any(|push| push.id <= compared);
-            let is_certain = |push: &Push| push.date.is_none_or(|date| date <= certain);
-            pushes.extend(
-                found
-                    .into_iter()
-                    .filter(|push| push.id > compared && is_certain(push)),
-            );
-            if is_last {
-                return Ok(pushes);
+            pushes.extend(found.into_iter().filter(|push| push.id > compared));
+            if is_all {
+                break;
             }
         }
-        tracing::warn!(
-            integration = self.integration.name.as_str(),
-            repository = of.repository.id.as_str(),
-            "there are more pushes than are compared; older ones are not found"
-        );
+        if !is_all {
+            tracing::warn!(
+                integration = self.integration.name.as_str(),
+                repository = of.repository.id.as_str(),
+                "there are more pushes than are compared; older ones are not found"
+            );
+        }
+        // Numbers are counted as compared in their order, so what is behind one that is not certain waits with it.
+        let certain = self.now - self.app.settings.in_flight;
+        let may_be_on_its_way = |push: &&Push| push.date.is_some_and(|date| date > certain);
+        let first = pushes
+            .iter()
+            .filter(may_be_on_its_way)
+            .map(|it| it.id)
+            .min();
+        pushes.retain(|push| first.is_none_or(|first| push.id < first));
         Ok(pushes)
     }
 }
@@ -108,35 +141,43 @@ impl Seen {
 }
 
 /// What was missed of the refs that are wanted. Pushes of a ref that come one after the other, with none between them that was
-/// seen, are one change: from before the oldest of them to after the newest. A ref that is gone asks for nothing.
+/// seen, are one change: from before the oldest of them to after the newest. A ref that is gone asks for nothing, and one that was
+/// made anew has nothing to do with what it was before.
 fn missed<'a>(
     pushes: &'a [Push],
     seen: &Seen,
     is_wanted: impl Fn(&str) -> bool,
 ) -> Vec<Missed<'a>> {
-    let mut by_ref: BTreeMap<&str, Vec<(&Push, &PushedRef)>> = BTreeMap::new();
+    let mut by_ref: BTreeMap<&str, BTreeMap<i64, (&Push, &PushedRef)>> = BTreeMap::new();
     for push in pushes {
         for update in &push.ref_updates {
             if is_wanted(&update.name) {
-                by_ref.entry(&update.name).or_default().push((push, update));
+                let of_ref = by_ref.entry(&update.name).or_default();
+                of_ref.insert(push.id, (push, update));
             }
         }
     }
     let mut all = Vec::new();
-    for (name, mut updates) in by_ref {
-        updates.sort_by_key(|(push, _)| std::cmp::Reverse(push.id));
+    for (name, updates) in by_ref {
         let mut open: Option<Missed<'a>> = None;
-        for (push, update) in updates {
+        for (push, update) in updates.into_values().rev() {
             if seen.has(push.id, name) {
                 all.extend(open.take());
-            } else if let Some(group) = &mut open {
+                continue;
+            }
+            if let Some(group) = &mut open {
                 group.oldest = update;
+                group.older.push(push.id);
             } else {
                 open = Some(Missed {
                     push,
                     newest: update,
                     oldest: update,
+                    older: Vec::new(),
                 });
+            }
+            if is_nothing(update.old.as_deref()) {
+                all.extend(open.take());
             }
         }
         all.extend(open);
@@ -205,6 +246,26 @@ mod tests {
         all[0].ref_updates[0].new = Some("0".repeat(40));
         assert_eq!(found(&all, &seen(&[])), []);
         assert!(missed(&pushes(&[11]), &seen(&[]), |_| false).is_empty());
+    }
+
+    #[test]
+    fn a_ref_that_was_made_anew_is_new_whatever_was_before() {
+        let mut all = pushes(&[11, 12, 13, 14]);
+        // 12 deletes it, 13 makes it again.
+        all[2].ref_updates[0].new = Some("0".repeat(40));
+        all[1].ref_updates[0].old = Some("0".repeat(40));
+        let made = (14, String::new(), "14".to_owned());
+        assert_eq!(found(&all, &seen(&[])), std::slice::from_ref(&made));
+        assert_eq!(found(&all, &seen(&[11, 12])), [made]);
+    }
+
+    #[test]
+    fn a_push_that_is_listed_twice_is_one() {
+        let mut all = pushes(&[11, 12]);
+        all.extend(pushes(&[11, 12]));
+        let all_missed = missed(&all, &seen(&[]), |_| true);
+        assert_eq!(all_missed.len(), 1);
+        assert_eq!(all_missed[0].older, [11]);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) struct Missed<'a> {
     pub(crate) newest: &'a PushedRef,
     /// What the oldest did.
     pub(crate) oldest: &'a PushedRef,
+    /// The numbers of all but the newest.
+    pub(crate) older: Vec<i64>,
 }
 
 /// The body of a `git.push` for what was missed of a ref.
@@ -48,18 +50,21 @@ pub(crate) fn push(
     )
 }
 
-/// The body of a `git.pullrequest.updated` for a pull request that is in another state than it was seen in.
+/// The body of a `git.pullrequest.updated` for a pull request that is in another state than it was seen in, which was read
+/// `since`: it may come to the same state more than once.
 pub(crate) fn pull_request(
     (project, repository): (&Reference, &Reference),
     number: i64,
     it: &PullRequest,
+    since: Option<Timestamp>,
     now: Timestamp,
 ) -> Vec<u8> {
     let commit = it.source_commit.as_deref().unwrap_or_default();
     let status = it.status.as_deref().unwrap_or_default();
     let target = it.target_ref.as_deref().unwrap_or_default();
+    let since = since.map_or_else(String::new, |since| since.to_string());
     let identity = format!(
-        "pull request\n{}\n{number}\n{commit}\n{status}\n{}\n{target}",
+        "pull request\n{}\n{number}\n{commit}\n{status}\n{}\n{target}\n{since}",
         repository.id, it.is_draft
     );
     let mut resource = Map::new();
@@ -76,6 +81,10 @@ pub(crate) fn pull_request(
     set("sourceRefName", json!(it.source_ref));
     set("targetRefName", json!(it.target_ref));
     set("supportsIterations", json!(it.supports_iterations));
+    // Whose it is counts where Azure DevOps cannot be asked anew.
+    if it.is_fork {
+        set("forkSource", json!({}));
+    }
     if let Some(commit) = &it.source_commit {
         set("lastMergeSourceCommit", json!({ "commitId": commit }));
     }
@@ -161,6 +170,7 @@ mod tests {
             push: &push_7,
             newest: &push_7.ref_updates[0],
             oldest: &push_7.ref_updates[0],
+            older: Vec::new(),
         };
         let now = at("2026-11-25T09:00:00Z");
         let body = push((&project, &repository), &missed, now);
@@ -177,29 +187,51 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_from_a_fork_says_so() {
+        let place = (&reference('a', "Harbor"), &reference('b', "platform"));
+        for is_fork in [false, true] {
+            let it = PullRequest {
+                is_fork,
+                ..PullRequest::default()
+            };
+            let body = pull_request(place, 3, &it, None, at("2026-11-25T09:00:00Z"));
+            let read = envelope::parse(&body).unwrap();
+            let domain::Event::PullRequest(_, read) = &read.event else {
+                panic!("{read:?}");
+            };
+            assert_eq!(read.fork.is_some(), is_fork);
+        }
+    }
+
+    #[test]
     fn the_same_change_found_twice_in_a_day_is_the_same_event_and_another_is_not() {
         let place = (&reference('a', "Harbor"), &reference('b', "platform"));
         let closed = PullRequest {
             status: Some("completed".to_owned()),
             ..PullRequest::default()
         };
-        let of = |it: &PullRequest, now: &str| {
-            let read = envelope::parse(&pull_request(place, 3, it, at(now))).unwrap();
+        let seen = Some(at("2026-11-25T08:00:00Z"));
+        let of = |it: &PullRequest, since, now: &str| {
+            let read = envelope::parse(&pull_request(place, 3, it, since, at(now))).unwrap();
             (read.event_id, read.created_date)
         };
-        let first = of(&closed, "2026-11-25T09:00:00Z");
-        assert_eq!(of(&closed, "2026-11-25T23:00:00Z"), first);
+        let first = of(&closed, seen, "2026-11-25T09:00:00Z");
+        assert_eq!(of(&closed, seen, "2026-11-25T23:00:00Z"), first);
         let active = PullRequest {
             status: Some("active".to_owned()),
             ..PullRequest::default()
         };
-        assert_ne!(of(&active, "2026-11-25T09:00:00Z").0, first.0);
+        assert_ne!(of(&active, seen, "2026-11-25T09:00:00Z").0, first.0);
+        // Closed, opened again, which was seen, and closed once more.
+        let later = Some(at("2026-11-25T10:00:00Z"));
+        assert_ne!(of(&closed, later, "2026-11-25T11:00:00Z").0, first.0);
         // What happened days ago is dated to today: older dates are not trusted by the one who keeps it.
         let push_7 = pushed(7, "2026-11-20T08:00:00Z");
         let missed = Missed {
             push: &push_7,
             newest: &push_7.ref_updates[0],
             oldest: &push_7.ref_updates[0],
+            older: Vec::new(),
         };
         let body = push(place, &missed, at("2026-11-25T09:00:00Z"));
         let read = envelope::parse(&body).unwrap();

@@ -145,7 +145,7 @@ async fn tail(options: &Options, notes: &mut impl Write) -> Result<(), End> {
     let style = Style::new(zone, has_colors, options.integration.is_none(), now());
     writeln!(
         notes,
-        "· Deliveries as they come; times are {}. Ctrl-C ends it.",
+        "· Deliveries as they come; times in {}. Ctrl-C ends it.",
         style.zone()
     )?;
     let watch = Watch::new(options.integration.clone(), options.since, now());

@@ -1,13 +1,15 @@
 //! A delivery as one line of a terminal. Everything that comes from elsewhere is made harmless first: whoever may open a pull
 //! request writes its title.
 
-use domain::summary::plain;
+use domain::summary::{plain, plain_within};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{Delivery, Line, watch::STORED};
 
 /// As wide as the longest word for an outcome with the arrow before it.
 const OUTCOME_WIDTH: usize = 13;
+/// What is said of a delivery is short already, where it comes from; this is for what does not.
+const MOST_CHARACTERS: usize = 300;
 const RESET: &str = "\u{1b}[0m";
 const DIM: &str = "\u{1b}[2m";
 
@@ -37,9 +39,9 @@ impl Style {
     #[must_use]
     pub fn zone(&self) -> String {
         match self.zone.iana_name() {
-            Some("UTC") => "UTC".to_owned(),
-            Some(name) => format!("{name}'s (--utc for UTC)"),
-            None => "this machine's (--utc for UTC)".to_owned(),
+            Some("UTC" | "Etc/UTC") => "UTC".to_owned(),
+            Some(name) => format!("{name} (--utc for UTC)"),
+            None => "this machine's zone (--utc for UTC)".to_owned(),
         }
     }
 
@@ -91,10 +93,11 @@ impl Style {
 
 /// What happened, and what is to be said beside it.
 fn words(delivery: &Delivery) -> String {
-    let mut words = plain(&delivery.summary);
+    let short = |text: &str| plain_within(text, MOST_CHARACTERS);
+    let mut words = short(&delivery.summary);
     // What was not understood has its reason in its summary.
     if let (true, Some(reason)) = (delivery.outcome == "parked", &delivery.reason) {
-        words = format!("{words} ({})", plain(reason));
+        words = format!("{words} ({})", short(reason));
     }
     if delivery.recovered {
         words = format!("{words} · found again");
@@ -191,6 +194,15 @@ mod tests {
             quarantined,
             "10:14:59  quarantined    acme  Quarantined: no JSON"
         );
+    }
+
+    #[test]
+    fn a_line_is_as_long_as_what_it_says_and_no_longer_than_can_be_read() {
+        let long = "A sentence of the log, as long as the longest that it has. ".repeat(4);
+        let whole = came(|it| it.summary = long.clone());
+        assert!(whole.ends_with(long.trim_end()), "{whole}");
+        let endless = came(|it| it.summary = "x".repeat(100_000));
+        assert!(endless.chars().count() < 400 && endless.ends_with('…'));
     }
 
     #[test]

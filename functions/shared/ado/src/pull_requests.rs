@@ -3,9 +3,10 @@
 //!
 //! Sources: Microsoft's `git.json` (`GitPullRequest`, `GitPullRequestIteration`), facts 4.3, 6.1 and 6.2.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::{AdoClient, AdoError, Operation};
+use crate::{AdoClient, AdoError, Operation, wire};
 
 /// A pull request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -29,6 +30,10 @@ pub struct PullRequest {
     pub is_fork: bool,
     /// Whether a status may name an iteration.
     pub supports_iterations: Option<bool>,
+    /// When it was opened.
+    pub created: Option<Timestamp>,
+    /// When it was completed or abandoned.
+    pub closed: Option<Timestamp>,
 }
 
 /// A pull request of a list, which may be of several repositories.
@@ -170,6 +175,10 @@ struct PullRequestView {
     fork_source: Option<ForkSource>,
     supports_iterations: Option<bool>,
     repository: Option<RepositoryReference>,
+    #[serde(default, deserialize_with = "wire::date")]
+    creation_date: Option<Timestamp>,
+    #[serde(default, deserialize_with = "wire::date")]
+    closed_date: Option<Timestamp>,
 }
 
 /// `GitRepository`.
@@ -208,6 +217,8 @@ impl From<PullRequestView> for PullRequest {
             source_commit: view.last_merge_source_commit.and_then(|it| it.commit_id),
             is_fork: view.fork_source.is_some(),
             supports_iterations: view.supports_iterations,
+            created: view.creation_date,
+            closed: view.closed_date,
         }
     }
 }

@@ -74,6 +74,13 @@ impl Lineup {
         }))
     }
 
+    /// How many of these have no end: more than one while a rotation has begun and not ended.
+    #[must_use]
+    pub fn endless(&self) -> usize {
+        let endless = self.0.iter().filter(|slot| slot.ends == Timestamp::MAX);
+        endless.count()
+    }
+
     /// Whether `presented`, the digest of what a caller sent, is one of these and still counts at `now`. Every slot is
     /// compared, each in constant time, so that the time it takes tells a caller nothing.
     #[must_use]
@@ -160,6 +167,22 @@ mod tests {
             ends: ends.map(at),
             ..PasswordDigest::of(password.as_bytes())
         }
+    }
+
+    #[test]
+    fn a_rotation_that_has_not_ended_is_told_by_two_passwords_without_an_end() {
+        let at = "2026-11-25T08:00:00Z".parse().unwrap();
+        let (old, new) = (PasswordDigest::of(b"old"), PasswordDigest::of(b"new"));
+        let begun = with_new(&[old], new.clone(), at, false).unwrap();
+        assert_eq!(Lineup::new(&begun).endless(), 2);
+        let ended = with_end(
+            &begun,
+            &new.sha256,
+            at + jiff::SignedDuration::from_hours(1),
+            at,
+        );
+        assert_eq!(Lineup::new(&ended).endless(), 1);
+        assert_eq!(Lineup::default().endless(), 0);
     }
 
     #[test]

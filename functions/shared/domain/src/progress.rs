@@ -1,5 +1,7 @@
 //! How far the care for an integration has got: what a pass has found, and where the next one goes on.
 
+use std::collections::BTreeMap;
+
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,8 @@ pub struct Progress {
     pub swept_on: Option<Date>,
     /// Up to when failed notifications were taken from Azure DevOps' history.
     pub history_until: Option<Timestamp>,
+    /// The reading of that history that is under way.
+    pub reading: Option<Reading>,
     /// Where events may have been lost and nothing was compared since.
     pub gap: Option<Gap>,
     /// The comparison that is under way.
@@ -31,6 +35,9 @@ pub struct Progress {
     pub trouble: Option<Timestamp>,
     /// The day on which it was looked whether anything is received at all.
     pub listened_on: Option<Date>,
+    /// The service hooks, by their ids, that a person had disabled and that were seen enabled again: when. Until all was compared
+    /// once after that, what happened before is left alone.
+    pub enabled_again: BTreeMap<String, Timestamp>,
     /// What the bus was told of, so that it is told once.
     pub told: Told,
     /// What the last pass did.
@@ -49,6 +56,27 @@ pub struct Gap {
     pub why: String,
 }
 
+/// A reading of Azure DevOps' history, which goes from hook to hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reading {
+    /// When it began.
+    pub began: Timestamp,
+    /// From when on it reads.
+    pub since: Timestamp,
+    /// Whether that is all that there is.
+    pub is_whole: bool,
+    /// The hook that it was through with last; the next pass goes on behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<Guid>,
+    /// Down to when the notifications of the next hook are read, where it is in the middle of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// How many of those it has read.
+    #[serde(default)]
+    pub count: u32,
+}
+
 /// A comparison of what Azure DevOps has with what was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,6 +92,9 @@ pub struct Comparison {
     /// Whether it is through with the repositories.
     #[serde(default)]
     pub pushes_done: bool,
+    /// The repository or project at which a pass ended because Azure DevOps failed: if it does once more, it is passed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<Guid>,
     /// How many changes it has found that never reached us.
     #[serde(default)]
     pub found: u32,
@@ -91,8 +122,13 @@ pub struct Pass {
     pub calls: u32,
     /// Service hooks that are ours.
     pub hooks: u32,
-    /// Those that do not send as they should.
+    /// Those that did not send as they should when they were looked at, whatever was mended then; but for those that a person
+    /// stopped.
     pub failing: u32,
+    /// Those that a person stopped.
+    pub stopped: u32,
+    /// Those of them that are not there any more.
+    pub missing: u32,
     /// Those that were mended.
     pub mended: u32,
     /// Deliveries that were never dispatched, and are now.

@@ -13,7 +13,8 @@ use crate::{
 };
 
 const IS_THERE: &str = "attribute_exists(pk)";
-const IS_FREE: &str = "attribute_not_exists(pass_until) OR pass_until < :now";
+/// Also for whoever has it already: the answer to its first try was lost.
+const IS_FREE: &str = "attribute_not_exists(pass_until) OR pass_until < :now OR pass = :pass";
 const TAKE: &str = "SET pass = :pass, pass_until = :until";
 const IS_OURS: &str = "pass = :pass";
 
@@ -134,7 +135,7 @@ impl Store {
             .map_err(|error| StoreError::from_sdk("forget a service hook", error))
     }
 
-    /// How far the care for an integration has got.
+    /// How far the care for an integration has got; nowhere, where that cannot be read any more.
     ///
     /// # Errors
     ///
@@ -150,10 +151,9 @@ impl Store {
             .send()
             .await
             .map_err(|error| StoreError::from_sdk("read how far the care has got", error))?;
-        match answer.item {
-            Some(item) => Ok(from_item::<ProgressItem>(item)?.progress),
-            None => Ok(Progress::default()),
-        }
+        let item = answer.item.unwrap_or_default();
+        Ok(from_item::<ProgressItem>(item)
+            .map_or_else(|_unreadable| Progress::default(), |item| item.progress))
     }
 
     /// Begins a pass over an integration, which is this caller's alone until `until`; `None` while it is somebody else's. What
