@@ -77,8 +77,8 @@ pub(crate) trait Receiver {
     }
 
     /// What that has come to.
-    fn passes(&self) -> Passes {
-        Passes::default()
+    async fn passes(&self) -> Result<Passes> {
+        Ok(Passes::default())
     }
 
     /// What it has stored.
@@ -325,7 +325,7 @@ impl<R: Receiver> Play<R> {
         }
         tally.hooks = self.hooks().len();
         tally.on_probation = on_probation;
-        tally.passes = self.receiver.passes();
+        tally.passes = self.receiver.passes().await?;
         Ok(tally)
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use ado::Ado;
 use anyhow::{Context, Result, ensure};
 use bus::Bus;
-use domain::{IntegrationName, stack::Reference};
+use domain::{IntegrationName, StackName, stack::Reference};
 use hooks::How;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use queues::Queue;
@@ -21,7 +21,7 @@ use reconcile::Trigger;
 use serde_json::{Value, json};
 use simulator::Running;
 use store::{
-    DeliveryId, Store,
+    DeliveryId, RunFilter, Store,
     keys::{EventIdentity, day_of},
 };
 use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle};
@@ -48,6 +48,8 @@ const INVOCATION: Duration = Duration::from_secs(120);
 const PASS: Duration = Duration::from_secs(300);
 /// How long runs are kept, in days.
 const RUN_RETENTION_DAYS: i64 = 365;
+/// How many runs are listed at once.
+const PAGE: i32 = 100;
 /// How many deliveries `dispatch` is handed at once.
 const BATCH: usize = 10;
 /// As infra/ sets it: `in_flight_seconds`, and `UNDECIDED_SECONDS` of `reconcile`.
@@ -113,6 +115,7 @@ struct Work {
     /// Messages for `dispatch`, each with when it is due.
     messages: Vec<(Timestamp, Value)>,
     passes: Passes,
+    stacks: Vec<StackName>,
 }
 
 impl Stackhook {
@@ -258,9 +261,15 @@ impl Receiver for Stackhook {
         cared.pass(&self.name, now).await
     }
 
-    fn passes(&self) -> Passes {
-        let cared = self.cared.as_ref();
-        cared.map_or_else(Passes::default, |cared| locked(&cared.work).passes)
+    async fn passes(&self) -> Result<Passes> {
+        let Some(cared) = &self.cared else {
+            return Ok(Passes::default());
+        };
+        let runs = cared.runs().await?;
+        Ok(Passes {
+            runs,
+            ..locked(&cared.work).passes
+        })
     }
 
     async fn kept(&self) -> Result<Vec<Delivered>> {
@@ -353,7 +362,9 @@ impl Cared {
                 "name": new_name(repository), "kind": "module", "integration": integration,
                 "project": project, "repository": repository, "branch": MAIN,
             });
-            body_of(self.stacks.handle(send("POST", "/stacks", &wanted)).await)?;
+            let made = body_of(self.stacks.handle(send("POST", "/stacks", &wanted)).await)?;
+            let name = made["name"].as_str().context("no name")?.parse()?;
+            locked(&self.work).stacks.push(name);
         }
         Ok(())
     }
@@ -429,6 +440,35 @@ impl Cared {
         }
     }
 
+    /// How many runs there are, and how many of them say the same as another one.
+    async fn runs(&self) -> Result<(usize, usize)> {
+        let stacks = locked(&self.work).stacks.clone();
+        let (mut all, mut distinct) = (0, HashSet::new());
+        for stack in stacks {
+            let (filter, mut after) = (
+                RunFilter {
+                    stack: Some(stack),
+                    state: None,
+                },
+                None,
+            );
+            loop {
+                let page = self.store.runs(&filter, after.as_ref(), PAGE, real_now());
+                let page = page.await?;
+                all += page.runs.len();
+                distinct.extend(page.runs.into_iter().map(|run| {
+                    let pull_request = run.pull_request.map(|it| it.number);
+                    (run.stack, run.commit, run.ref_name, pull_request)
+                }));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok((all, all - distinct.len()))
+    }
+
     /// One pass; what it finds is for `dispatch`.
     async fn pass(&self, name: &IntegrationName, now: Timestamp) -> Result<()> {
         let trigger = Trigger::Scheduled(Value::Null);
@@ -437,8 +477,9 @@ impl Cared {
             let mut work = locked(&self.work);
             work.passes.passes += 1;
             match &passed {
-                Some(passed) => work.passes.count(&passed["did"]),
-                None => {
+                Ok(Some(passed)) => work.passes.count(&passed["did"]),
+                // It could not even begin.
+                Ok(None) | Err(_) => {
                     work.passes.unfinished += 1;
                     return Ok(());
                 }
