@@ -140,7 +140,7 @@ pub struct Tally {
     pub comments_lost: usize,
     /// Events that are stored more than once.
     pub twice: usize,
-    /// Branches whose tip at the end nothing that is stored tells of, and how many branches there are.
+    /// Branches whose tip at the end nothing that is stored or was read tells of, and how many branches there are.
     pub tips_missed: (usize, usize),
     /// The same of pull requests, and their status and source commit.
     pub pull_requests_missed: (usize, usize),
@@ -156,7 +156,9 @@ pub struct Tally {
 
 impl Tally {
     /// Compares what happened, in its order, with what is kept of it.
-    pub(crate) fn of(happened: &[Delivered], kept: &[Delivered]) -> Self {
+    ///
+    /// `read` is what the receiver has been told beside that: how things were when it asked.
+    pub(crate) fn of(happened: &[Delivered], kept: &[Delivered], read: &[Change]) -> Self {
         let mut times: BTreeMap<&str, usize> = BTreeMap::new();
         for one in kept {
             *times.entry(&one.event).or_default() += 1;
@@ -179,6 +181,7 @@ impl Tally {
         let missed = |is_wanted: fn(&Thing) -> bool| {
             let all = || latest.iter().filter(|(thing, _)| is_wanted(thing));
             let missing = all().filter(|(_, change)| !known.contains(**change));
+            let missing = missing.filter(|(_, change)| !read.contains(*change));
             (missing.count(), all().count())
         };
         Self {
@@ -271,10 +274,10 @@ mod tests {
     #[test]
     fn what_a_later_change_covers_is_lost_but_not_missed() {
         let happened = [push("1", "main", "a"), push("2", "main", "b")];
-        let tally = Tally::of(&happened, &happened[1..]);
+        let tally = Tally::of(&happened, &happened[1..], &[]);
         assert_eq!((tally.absent(), tally.lost), (1, 1));
         assert_eq!(tally.tips_missed, (0, 1));
-        let tally = Tally::of(&happened, &happened[..1]);
+        let tally = Tally::of(&happened, &happened[..1], &[]);
         assert_eq!(tally.tips_missed, (1, 1));
     }
 
@@ -282,7 +285,7 @@ mod tests {
     fn a_change_that_was_found_again_under_another_id_is_not_lost() {
         let happened = [push("1", "main", "a"), pull_request("2", "completed")];
         let found = [push("recovered", "main", "a")];
-        let tally = Tally::of(&happened, &found);
+        let tally = Tally::of(&happened, &found, &[]);
         assert_eq!((tally.stored, tally.absent(), tally.lost), (0, 2, 1));
         assert_eq!(
             (tally.tips_missed, tally.pull_requests_missed),
@@ -291,9 +294,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_is_lost_as_an_event_but_not_missed() {
+        let happened = [pull_request("1", "completed")];
+        let tally = Tally::of(&happened, &[], &happened[0].changes);
+        assert_eq!((tally.lost, tally.pull_requests_missed), (1, (0, 1)));
+    }
+
+    #[test]
     fn an_event_that_is_there_twice_is_counted_once() {
         let one = pull_request("1", "active");
-        let tally = Tally::of(std::slice::from_ref(&one), &[one.clone(), one.clone()]);
+        let tally = Tally::of(std::slice::from_ref(&one), &[one.clone(), one.clone()], &[]);
         assert_eq!((tally.stored, tally.twice, tally.absent()), (1, 1, 0));
     }
 }
