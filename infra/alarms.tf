@@ -71,13 +71,20 @@ locals {
   # Counted in the lines that reconcile writes: one for each integration and pass. What holds from pass to pass is looked at over
   # an hour, in which there is always one, so that no alarm ends between two of them.
   reconcile_alarms = {
+    # As it is once the pass has mended what it can: so this is for a person. What was mended is told next.
     hooks-failing = {
       metric      = "HooksFailing"
       pattern     = "{ $.fields.message = \"reconciled\" && $.fields.failing > 0 }"
       value       = "$.fields.failing"
       statistic   = "Maximum"
       period      = local.hour
-      description = "Azure DevOps has disabled service hooks of ours, or put them on probation: their events are being lost"
+      description = "Service hooks of ours do not send, and were not mended: their events are being lost"
+    }
+    hooks-mended = {
+      metric      = "HooksMended"
+      pattern     = "{ $.fields.message = \"reconciled\" && $.fields.mended > 0 }"
+      value       = "$.fields.mended"
+      description = "Service hooks of ours did not send, or not as they should, and were mended: information, but something stopped them"
     }
     hooks-missing = {
       metric      = "HooksMissing"
@@ -85,7 +92,7 @@ locals {
       value       = "$.fields.missing"
       statistic   = "Maximum"
       period      = local.hour
-      description = "Service hooks of ours are in Azure DevOps no more: their events are being lost"
+      description = "Service hooks of ours are in Azure DevOps no more, and were not made again: their events are being lost"
     }
     connection-failing = {
       metric      = "ConnectionFailing"
@@ -112,7 +119,7 @@ locals {
       value       = "$.fields.silent"
       statistic   = "Maximum"
       period      = local.hour
-      description = "An integration that used to receive deliveries receives none"
+      description = "An integration has received no delivery for a week"
     }
     recovered = {
       metric      = "Recovered"
