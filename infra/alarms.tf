@@ -71,20 +71,14 @@ locals {
   # Counted in the lines that reconcile writes: one for each integration and pass. What holds from pass to pass is looked at over
   # an hour, in which there is always one, so that no alarm ends between two of them.
   reconcile_alarms = {
-    # As it is once the pass has mended what it can: so this is for a person. What was mended is told next.
+    # As the pass has found it, before it mends what it can; without what a person has stopped.
     hooks-failing = {
       metric      = "HooksFailing"
       pattern     = "{ $.fields.message = \"reconciled\" && $.fields.failing > 0 }"
       value       = "$.fields.failing"
       statistic   = "Maximum"
       period      = local.hour
-      description = "Service hooks of ours do not send, and were not mended: their events are being lost"
-    }
-    hooks-mended = {
-      metric      = "HooksMended"
-      pattern     = "{ $.fields.message = \"reconciled\" && $.fields.mended > 0 }"
-      value       = "$.fields.mended"
-      description = "Service hooks of ours did not send, or not as they should, and were mended: information, but something stopped them"
+      description = "Service hooks of ours do not send, or did not until they were mended: events are being lost, or were"
     }
     hooks-missing = {
       metric      = "HooksMissing"
@@ -92,7 +86,7 @@ locals {
       value       = "$.fields.missing"
       statistic   = "Maximum"
       period      = local.hour
-      description = "Service hooks of ours are in Azure DevOps no more, and were not made again: their events are being lost"
+      description = "Service hooks of ours are in Azure DevOps no more, or were not until they were made again: events are being lost, or were"
     }
     connection-failing = {
       metric      = "ConnectionFailing"

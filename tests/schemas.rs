@@ -247,7 +247,9 @@ fn a_schema_of_warnings_takes_what_an_integration_is_in_want_of_and_nothing_else
         ("Service Hook Failing", hook("disabledBySystem")),
         ("Service Hook Failing", hook("missing")),
         ("Token Expiring", token(30, "2026-12-24")),
-        ("Token Expiring", token(-1, "2026-11-24")),
+        ("Token Expiring", token(0, "2026-11-24")),
+        // It has expired.
+        ("Token Expiring", token(-1, "2026-11-23")),
         ("Integration Silent", silent),
         ("Integration Silent", once_heard.clone()),
         ("Connection Failing", connection.clone()),

@@ -1509,6 +1509,11 @@ async fn unlinking_goes_on_whatever_azure_devops_does_and_names_what_it_leaves()
             "cannot be reached",
         ),
         (
+            json!({ "kind": "hang", "method": "DELETE" }),
+            None,
+            "no answer in time",
+        ),
+        (
             json!({ "kind": "tooManyRequests", "method": "DELETE" }),
             None,
             "slow down",

@@ -346,7 +346,7 @@ run "alarms" {
   assert {
     condition = toset(keys(aws_cloudwatch_metric_alarm.delivery)) == toset([
       "unavailable", "refused", "quarantined", "oversize", "beside", "withheld", "failures", "parked",
-      "hooks-failing", "hooks-mended", "hooks-missing", "connection-failing", "token-expiring", "silent", "recovered",
+      "hooks-failing", "hooks-missing", "connection-failing", "token-expiring", "silent", "recovered",
     ])
     error_message = "Each outcome that a person should know of has an alarm."
   }
@@ -367,7 +367,6 @@ run "alarms" {
       one(aws_cloudwatch_log_metric_filter.delivery[key].metric_transformation).value,
       ]) } == {
       hooks-failing      = "Maximum GreaterThanThreshold 0 3600 $.fields.failing"
-      hooks-mended       = "Sum GreaterThanThreshold 0 300 $.fields.mended"
       hooks-missing      = "Maximum GreaterThanThreshold 0 3600 $.fields.missing"
       connection-failing = "Maximum GreaterThanThreshold 0 3600 $.fields.connection_failing"
       token-expiring     = "Minimum LessThanOrEqualToThreshold 7 3600 $.fields.token_days"

@@ -138,7 +138,18 @@ impl Caring {
         change: impl FnOnce(&mut Settings),
     ) -> Result<Self> {
         let bed = Bed::new()?;
-        let door = Door::open(bed.webhook().await).await?;
+        let webhook = bed.webhook().await;
+        Self::behind(webhook, bed, azure_devops, change).await
+    }
+
+    /// The same behind a `webhook` that is told from the usual one.
+    pub(crate) async fn behind(
+        webhook: webhook::App,
+        bed: Bed,
+        azure_devops: Running,
+        change: impl FnOnce(&mut Settings),
+    ) -> Result<Self> {
+        let door = Door::open(webhook).await?;
         let setup = setup_at(&bed, &azure_devops, &door.url).await?;
         let linked = bed.set_up(&setup, &azure_devops).await?;
         let told = AwsStub::start(|name, asked| {
@@ -152,9 +163,9 @@ impl Caring {
         .await?;
         let mut settings = settings(&azure_devops, &door.url);
         change(&mut settings);
-        let reconcile = reconcile_on(&bed, &told, settings).await?;
-        let queue = dispatching::queue(&bed).await?;
         let endpoint = bed.stack.description.endpoint_url.clone();
+        let reconcile = reconcile_on(&bed, &endpoint, &told, settings).await?;
+        let queue = dispatching::queue(&bed).await?;
         let caring = Self {
             store: bed.store().await,
             dispatch: dispatching::app(&bed, &azure_devops, &queue, &endpoint).await?,
@@ -178,7 +189,59 @@ impl Caring {
     ) -> Result<reconcile::App> {
         let mut settings = settings(&self.azure_devops, &self.door.url);
         change(&mut settings);
-        reconcile_on(&self.bed, &self.told, settings).await
+        let endpoint = &self.bed.stack.description.endpoint_url;
+        reconcile_on(&self.bed, endpoint, &self.told, settings).await
+    }
+
+    /// Another instance of `reconcile`, with AWS at `endpoint`.
+    pub(crate) async fn at(&self, endpoint: &str) -> Result<reconcile::App> {
+        let settings = settings(&self.azure_devops, &self.door.url);
+        reconcile_on(&self.bed, endpoint, &self.told, settings).await
+    }
+
+    /// Does `work`, whose events are taken and lost: nobody is told that anything is amiss.
+    pub(crate) async fn silently<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.settle().await?;
+        self.door.answers(Some(200));
+        let done = work.await?;
+        self.settle().await?;
+        self.door.answers(None);
+        Ok(done)
+    }
+
+    /// A day passes for what is done once a day.
+    pub(crate) async fn a_day_passes(&self) -> Result<()> {
+        let (name, nonce) = (&self.linked.name, "a-day-passes");
+        let until = now() + SignedDuration::from_mins(1);
+        let begun = self.store.begin_pass(name, nonce, until, now()).await?;
+        let mut progress = begun.context("another pass is under way")?.progress;
+        let day = SignedDuration::from_hours(25);
+        progress.compared_at = progress.compared_at.map(|before| before - day);
+        let kept = self.store.keep_progress(name, nonce, &progress, true);
+        ensure!(kept.await?);
+        Ok(())
+    }
+
+    /// The next day's pass, with what came of it dispatched; how many changes it found.
+    pub(crate) async fn next_day(&self) -> Result<u64> {
+        self.a_day_passes().await?;
+        let did = self.pass().await?;
+        self.dispatch().await?;
+        did["did"]["found"].as_u64().context("no number")
+    }
+
+    /// That two more comparisons find nothing.
+    pub(crate) async fn is_all_found(&self) -> Result<()> {
+        for _ in 0..2 {
+            self.a_day_passes().await?;
+            let did = self.pass().await?;
+            let count = |what: &str| did["did"][what].as_u64();
+            ensure!(count("found") == Some(0), "found again: {did}");
+            ensure!(count("notifications") == Some(0), "taken again: {did}");
+            let undecided = self.dispatch().await?;
+            ensure!(undecided.is_empty(), "{undecided:?}");
+        }
+        Ok(())
     }
 
     /// The hooks of a project, as `setup` makes them when a person asks for them.
@@ -310,8 +373,13 @@ impl Caring {
 
     /// Dispatches what has no outcome yet, as the stream would; gives what that was.
     pub(crate) async fn dispatch(&self) -> Result<Vec<DeliveryId>> {
+        self.dispatch_of(1).await
+    }
+
+    /// The same of what was created in the last so many days.
+    pub(crate) async fn dispatch_of(&self, days: i32) -> Result<Vec<DeliveryId>> {
         let hour = SignedDuration::from_hours(1);
-        let within = (now() - SignedDuration::from_hours(24 * 8), now() + hour);
+        let within = (now() - hour * 24 * days, now() + hour);
         let ids = self.store.undecided(&self.linked.name, within).await?;
         for id in &ids {
             let body = json!({ "kind": "delivery", "delivery": id.to_string(), "tries": 0 });
@@ -356,7 +424,7 @@ pub(crate) async fn pass_of(
     trigger: Trigger,
     at: Timestamp,
 ) -> Result<Value> {
-    let did = app.pass_over(&linked.name, trigger, PASS, at).await;
+    let did = app.pass_over(&linked.name, trigger, PASS, at).await?;
     did.with_context(|| format!("there was no pass over {}", linked.name))
 }
 
@@ -388,13 +456,18 @@ async fn setup_at(bed: &Bed, azure_devops: &Running, url: &str) -> Result<setup:
     ))
 }
 
-async fn reconcile_on(bed: &Bed, told: &AwsStub, settings: Settings) -> Result<reconcile::App> {
+async fn reconcile_on(
+    bed: &Bed,
+    endpoint: &str,
+    told: &AwsStub,
+    settings: Settings,
+) -> Result<reconcile::App> {
     let stub = told.config().await;
     let bus = Bus::new(&stub, "the-bus".to_owned());
     let queue = Queue::new(&stub, "http://queue.test/dispatch".to_owned());
     Ok(reconcile::App::new(
-        bed.store().await,
-        bed.secrets().await,
+        bed.store_at(endpoint).await,
+        bed.secrets_at(endpoint).await,
         Ado::new()?,
         (bus, queue),
         settings,

@@ -105,16 +105,17 @@ impl Care<'_> {
         Ok(())
     }
 
-    /// How many hooks there are, and how many of them do not send.
+    /// How many hooks there are, and how many of them do not send though nobody stopped them. What is mended afterwards counts all
+    /// the same: it did not send.
     pub(crate) fn count(&mut self, hooks: &[ServiceHook]) {
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        self.progress.last.hooks = number(hooks.len());
-        let failing = hooks.iter().filter(|hook| !hook.health.is_well());
-        self.progress.last.failing = number(failing.count());
-        let missing = hooks
-            .iter()
-            .filter(|hook| hook.health.status == HookStatus::Missing);
-        self.progress.last.missing = number(missing.count());
+        let count = |is: &dyn Fn(&&ServiceHook) -> bool| {
+            u32::try_from(hooks.iter().filter(is).count()).unwrap_or(u32::MAX)
+        };
+        let last = &mut self.progress.last;
+        last.hooks = count(&|_| true);
+        last.stopped = count(&|hook| is_stopped(hook));
+        last.failing = count(&|hook| !hook.health.is_well() && !is_stopped(hook));
+        last.missing = count(&|hook| hook.health.status == HookStatus::Missing);
     }
 
     /// Tells the bus of each hook whose state is another than it was told last; of one that is well again nothing.

@@ -61,7 +61,7 @@ impl Care<'_> {
             // The lease ends by itself: what was sent last may still arrive.
             self.progress.last.unfinished = true;
             *hooks = app.store.hooks_of(name).await?;
-            self.count(hooks);
+            self.progress.last.hooks = u32::try_from(hooks.len()).unwrap_or(u32::MAX);
             return Ok(());
         };
         // After a failure of ours what was sent may still arrive: the lease ends by itself then.
@@ -126,7 +126,7 @@ impl Care<'_> {
         *hooks = app.store.hooks_of(name).await?;
         self.give_to_stopped(client, hooks, &password, &endpoint)
             .await?;
-        self.count(hooks);
+        self.progress.last.hooks = u32::try_from(hooks.len()).unwrap_or(u32::MAX);
         self.count_as_looked_for(hooks).await?;
         let (store, moment) = (&app.store, self.moment());
         hooks::finish_rotation(store, &password, leased, nonce, hooks, GRACE, moment).await?;

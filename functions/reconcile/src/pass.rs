@@ -88,27 +88,23 @@ pub(crate) struct Care<'a> {
     nonce: String,
 }
 
-/// A pass over an integration, in `time`; what it did, or `None` where somebody else is at it, or it could not even begin.
+/// A pass over an integration, in `time`; what it did, or `None` where somebody else is at it.
+///
+/// # Errors
+///
+/// [`StoreError`] where it could not even begin.
 pub(crate) async fn over(
     app: &App,
     integration: &Integration,
     time: Duration,
     now: Timestamp,
-) -> Option<Value> {
+) -> Result<Option<Value>, StoreError> {
     let name = &integration.name;
     let (nonce, started) = (uuid::Uuid::new_v4().to_string(), Instant::now());
     let until = now + SignedDuration::try_from(time).unwrap_or(SLACK) + SLACK;
-    let begun = match app.store.begin_pass(name, &nonce, until, now).await {
-        Ok(Some(begun)) => begun,
-        Ok(None) => {
-            tracing::info!(integration = name.as_str(), "another pass is under way");
-            return None;
-        }
-        Err(error) => {
-            let cause = edge::problem::chain(&error);
-            tracing::error!(integration = name.as_str(), cause, "a pass cannot begin");
-            return None;
-        }
+    let Some(begun) = app.store.begin_pass(name, &nonce, until, now).await? else {
+        tracing::info!(integration = name.as_str(), "another pass is under way");
+        return Ok(None);
     };
     let mut care = Care {
         app,
@@ -168,7 +164,9 @@ pub(crate) async fn over(
     }
     care.log();
     let last = &care.progress.last;
-    Some(json!({ "integration": name, "did": last, "gap": care.progress.gap }))
+    Ok(Some(
+        json!({ "integration": name, "did": last, "gap": care.progress.gap }),
+    ))
 }
 
 impl Care<'_> {
@@ -311,6 +309,7 @@ impl Care<'_> {
             calls = last.calls,
             hooks = last.hooks,
             failing = last.failing,
+            stopped = last.stopped,
             missing = last.missing,
             mended = last.mended,
             dispatched = last.dispatched,

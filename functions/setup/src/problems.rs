@@ -6,7 +6,7 @@ use edge::{Problem, ProblemKind};
 pub(crate) fn being_changed() -> Problem {
     Problem::new(
         ProblemKind::InProgress,
-        "somebody is changing this integration's token or password right now: look again in two minutes",
+        "somebody is changing this integration's token, password or service hooks right now: look again in two minutes",
     )
 }
 

@@ -170,6 +170,22 @@ mod tests {
     }
 
     #[test]
+    fn a_rotation_that_has_not_ended_is_told_by_two_passwords_without_an_end() {
+        let at = "2026-11-25T08:00:00Z".parse().unwrap();
+        let (old, new) = (PasswordDigest::of(b"old"), PasswordDigest::of(b"new"));
+        let begun = with_new(&[old], new.clone(), at, false).unwrap();
+        assert_eq!(Lineup::new(&begun).endless(), 2);
+        let ended = with_end(
+            &begun,
+            &new.sha256,
+            at + jiff::SignedDuration::from_hours(1),
+            at,
+        );
+        assert_eq!(Lineup::new(&ended).endless(), 1);
+        assert_eq!(Lineup::default().endless(), 0);
+    }
+
+    #[test]
     fn a8_a_kept_password_matches_until_its_end() {
         let lineup = Lineup::new(&[
             digest("new", None),

@@ -122,8 +122,11 @@ pub struct Pass {
     pub calls: u32,
     /// Service hooks that are ours.
     pub hooks: u32,
-    /// Those that do not send as they should.
+    /// Those that did not send as they should when they were looked at, whatever was mended then; but for those that a person
+    /// stopped.
     pub failing: u32,
+    /// Those that a person stopped.
+    pub stopped: u32,
     /// Those of them that are not there any more.
     pub missing: u32,
     /// Those that were mended.
