@@ -328,7 +328,10 @@ async fn a_pass_that_died_keeps_others_away_until_its_time_is_over() -> Result<(
     let at = |at| caring.reconcile.pass_over(name, SCHEDULED, PASS, at);
     assert_eq!(at(begun + MINUTE * 4).await?, None);
     assert!(at(begun + MINUTE * 6).await?.is_some());
-    assert!(at(begun + MINUTE * 6).await?.is_some(), "that one has ended");
+    assert!(
+        at(begun + MINUTE * 6).await?.is_some(),
+        "that one has ended"
+    );
     Ok(())
 }
 
