@@ -53,6 +53,7 @@ async fn what_retries_cannot_bridge_is_made_good_by_the_next_passes_of_reconcile
     // A pass mended the hooks, and what is there at the end is known; of nothing twice.
     let passes = ours.passes;
     assert_eq!((passes.passes, passes.unfinished), (5, 0), "{passes:?}");
+    assert_eq!(passes.dispatched, 0, "{passes:?}");
     assert!(passes.mended > 0 && passes.found > 0, "{passes:?}");
     assert_eq!((ours.missed(), ours.twice), (0, 0), "{ours:?}");
     assert!(passes.runs.0 > 0, "{passes:?}");

@@ -504,8 +504,9 @@ impl Cared {
             }
         };
         if found > 0 {
-            let since = now - A_DAY_AND_MORE;
-            let ids = self.store.undecided(name, (since, now)).await?;
+            // The pass itself took some real time.
+            let within = (now - A_DAY_AND_MORE, now + PASS);
+            let ids = self.store.undecided(name, within).await?;
             let mut work = locked(&self.work);
             for id in ids {
                 work.is_stored(id, now);
