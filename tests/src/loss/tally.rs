@@ -8,6 +8,9 @@ use std::{
 
 use serde_json::Value;
 
+/// The status of a pull request that is open.
+const OPEN: &str = "active";
+
 /// What somebody who watches a repository has to learn of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
@@ -144,6 +147,9 @@ pub struct Tally {
     pub tips_missed: (usize, usize),
     /// The same of pull requests, and their status and source commit.
     pub pull_requests_missed: (usize, usize),
+    /// Of these pull requests, those that are closed by now and of which nothing at all was told: whoever did not know that they
+    /// were open has begun nothing that a closing would end.
+    pub opened_and_closed_unseen: usize,
     /// How long hooks were on probation, all of them together.
     pub on_probation: Duration,
     /// How many hooks there are.
@@ -184,12 +190,18 @@ impl Tally {
             let missing = missing.filter(|(_, change)| !read.contains(*change));
             (missing.count(), all().count())
         };
+        let told_of: BTreeSet<Thing> = known.iter().map(|it| it.of()).collect();
+        let unseen = latest.iter().filter(|(thing, change)| {
+            let is_closed = matches!(change, Change::PullRequest { status, .. } if status != OPEN);
+            is_closed && !told_of.contains(thing) && !read.iter().any(|it| it.of() == **thing)
+        });
         Self {
             happened: events.len(),
             stored: events.keys().filter(|id| times.contains_key(*id)).count(),
             lost: lost.len(),
             comments_lost: lost.iter().filter(|(_, it)| it.is_empty()).count(),
             twice: times.values().filter(|times| **times > 1).count(),
+            opened_and_closed_unseen: unseen.count(),
             tips_missed: missed(|thing| matches!(thing, Thing::Branch(..))),
             pull_requests_missed: missed(|thing| matches!(thing, Thing::PullRequest(_))),
             ..Self::default()
@@ -208,7 +220,7 @@ impl Tally {
         self.tips_missed.0 + self.pull_requests_missed.0
     }
 
-    fn rows(&self) -> [(&'static str, String); 11] {
+    fn rows(&self) -> [(&'static str, String); 12] {
         let of = |(missed, all): (usize, usize)| format!("{missed} of {all}");
         let minutes = self.on_probation.as_secs() / 60;
         let answers = self.answers.iter();
@@ -223,6 +235,10 @@ impl Tally {
             ("changes missed at the end", self.missed().to_string()),
             ("  branch tips", of(self.tips_missed)),
             ("  pull request states", of(self.pull_requests_missed)),
+            (
+                "  … opened, closed unseen",
+                self.opened_and_closed_unseen.to_string(),
+            ),
             (
                 "hooks' time on probation",
                 format!("{} h {:02} min", minutes / 60, minutes % 60),
@@ -291,6 +307,19 @@ mod tests {
             (tally.tips_missed, tally.pull_requests_missed),
             ((0, 1), (1, 1))
         );
+    }
+
+    #[test]
+    fn a_pull_request_that_was_closed_before_anything_told_of_it_is_missed_and_counted_as_such() {
+        let (open, closed) = (pull_request("1", "active"), pull_request("2", "abandoned"));
+        let happened = [open.clone(), closed];
+        let counted = |happened: &[Delivered], kept: &[Delivered]| {
+            let tally = Tally::of(happened, kept, &[]);
+            (tally.missed(), tally.opened_and_closed_unseen)
+        };
+        assert_eq!(counted(&happened, &[]), (1, 1));
+        assert_eq!(counted(&happened, &happened[..1]), (1, 0));
+        assert_eq!(counted(&[open], &[]), (1, 0));
     }
 
     #[test]
