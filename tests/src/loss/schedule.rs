@@ -106,12 +106,12 @@ impl Schedule {
         let troubles = [
             (5 * MINUTE, Happening::PasswordRotates),
             (10 * MINUTE, Happening::HooksGetPassword),
-            (16 * MINUTE, Happening::StoreGoes),
-            (24 * MINUTE, Happening::StoreReturns),
+            (22 * MINUTE, Happening::StoreGoes),
+            (26 * MINUTE, Happening::StoreReturns),
             (34 * MINUTE, Happening::ThrottlingBegins),
             (38 * MINUTE, Happening::ThrottlingEnds),
         ];
-        Self::of(HOUR, 0..45 * MINUTE, 100, troubles)
+        Self::of(HOUR, 0..45 * MINUTE, 70, troubles)
     }
 
     fn of(
