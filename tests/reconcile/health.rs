@@ -799,16 +799,16 @@ async fn where_there_are_more_hooks_than_a_pass_may_look_at_all_are_looked_at_in
     for hook in caring.azure_devops.subscriptions() {
         becomes(&caring, &hook.id.to_string(), "disabledBySystem").await?;
     }
-    for (pass, seen) in [(1, 6), (2, 10), (3, 10)] {
+    for (pass, seen, looked_at) in [(1, 6, 6), (2, 10, 4), (3, 10, 6)] {
         let at = now();
         let did = pass_of(&modest, &caring.linked, SCHEDULED, at).await?;
         assert_eq!(did["did"]["failing"], seen, "pass {pass}: {did}");
-        assert_eq!(did["did"]["unfinished"], true, "{did}");
+        assert_eq!(did["did"]["unfinished"], looked_at == 6, "{did}");
         let calls = did["did"]["calls"].as_u64().context("no calls")?;
         assert!(calls <= 12, "{did}");
         let hooks = caring.store.hooks_of(&caring.linked.name).await?;
         let looked = hooks.iter().filter(|hook| hook.health.checked_at == at);
-        assert_eq!(looked.count(), 6, "pass {pass}");
+        assert_eq!(looked.count(), looked_at, "pass {pass}");
         assert_eq!(failings(&caring).len(), seen, "pass {pass}");
     }
     Ok(())

@@ -22,9 +22,13 @@ impl Care<'_> {
         let most = usize::try_from(self.app.settings.most_calls / SHARE).unwrap_or(usize::MAX);
         let after = self.progress.looked_at.take();
         let first = after.map_or(0, |id| hooks.partition_point(|hook| hook.id <= id));
-        hooks.rotate_left(first % hooks.len().max(1));
+        let first = first % hooks.len().max(1);
+        // A round that was broken off is finished, and no other one begun with it: what follows would never have its turn where
+        // Azure DevOps takes few calls at a time.
+        let left = hooks.len() - first;
+        hooks.rotate_left(first);
         let endpoint = self.app.endpoint(self.integration);
-        for hook in hooks.iter_mut().take(most) {
+        for hook in hooks.iter_mut().take(most.min(left)) {
             let before = hook.health.clone();
             let probation = match client.subscription(hook.id.as_str()).await {
                 Ok(found) => {
@@ -58,7 +62,7 @@ impl Care<'_> {
             self.keep(hook).await?;
             self.progress.looked_at = Some(hook.id.clone());
         }
-        if hooks.len() <= most {
+        if left <= most {
             self.progress.looked_at = None;
         } else {
             self.progress.last.unfinished = true;
