@@ -628,7 +628,7 @@ async fn an_integration_that_is_unlinked_has_no_pass() -> Result<()> {
     let did = caring
         .reconcile
         .pass_over(name, Trigger::Scheduled(Value::Null), PASS, now())
-        .await;
+        .await?;
     assert_eq!((did, caring.azure_devops.requests().len()), (None, before));
     Ok(())
 }

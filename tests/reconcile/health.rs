@@ -599,7 +599,7 @@ async fn a_pass_that_gets_no_answer_ends_in_time_and_the_next_goes_on() -> Resul
     .await?;
     let (app, name) = (&caring.reconcile, &caring.linked.name);
     let short = Duration::from_secs(3);
-    let did = app.pass_over(name, SCHEDULED, short, now()).await;
+    let did = app.pass_over(name, SCHEDULED, short, now()).await?;
     let did = did.context("no pass")?;
     assert_eq!(did["did"]["unfinished"], true, "{did}");
     assert_eq!(did["did"]["failing"], 1, "{did}");

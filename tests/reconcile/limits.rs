@@ -243,7 +243,7 @@ async fn whatever_becomes_of_a_call(first: usize) -> Result<()> {
             now(),
         );
         let ended = tokio::select! {
-            did = pass => did,
+            did = pass => did?,
             () = tap.held(held) => { died += 1; None }
         };
         let made = calls.load(Ordering::SeqCst);
@@ -307,7 +307,8 @@ async fn dynamodb_that_fails_or_throttles_in_the_middle_of_a_pass_loses_nothing(
             let tap = Tap::on(&caring.bed.stack.description.endpoint_url, judge).await?;
             let app = caring.at(&tap.url()).await?;
             let nothing = Trigger::Scheduled(Value::Null);
-            app.pass_over(&caring.linked.name, nothing, PASS, now())
+            let _cut_off = app
+                .pass_over(&caring.linked.name, nothing, PASS, now())
                 .await;
             caring.pass_at(now() + LATER).await?;
             caring.dispatch().await?;
@@ -346,7 +347,7 @@ async fn trouble_that_is_noted_while_a_pass_is_under_way_is_seen_to_by_the_next(
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let name = &caring.linked.name;
-        let second = other.pass_over(name, trouble(now())?, PASS, now()).await;
+        let second = other.pass_over(name, trouble(now())?, PASS, now()).await?;
         ensure!(second.is_none(), "a pass is one's own: {second:?}");
         Ok(())
     };
@@ -589,7 +590,7 @@ async fn integrations_in_trouble_do_not_keep_another_from_being_cared_for() -> R
     }
     lost_push(&caring, "main", json!({ "prod/a.tf": "1" })).await?;
     let nothing = Trigger::Scheduled(Value::Null);
-    let did = caring.reconcile.pass(nothing, PASS, now()).await;
+    let did = caring.reconcile.pass(nothing, PASS, now()).await?;
     let all = did["integrations"].as_array().context("none")?;
     assert_eq!(all.len(), 10, "{did}");
     for one in all {
