@@ -40,7 +40,8 @@ pub enum Finished {
     Now(Timestamp),
     /// Nothing was left to finish.
     Already,
-    /// Some hook still has another password, or the rotation was cut off before the new one was written: they go on counting.
+    /// They go on counting: some hook still has another password, or a rotation was cut off, whose caller does not know the new
+    /// one. Only the same rotation, called again, or a later one, ends them then.
     NotYet,
     /// The lease is lost.
     LeaseLost,
@@ -183,7 +184,9 @@ impl Giving<'_> {
 
 /// Lets the passwords before the current one end after `grace`, once all hooks have the current one.
 ///
-/// That is the end of a rotation that could not reach all of them. `password` is what is written in the secret, and `hooks` are all of the integration's.
+/// That is the end of a rotation that could not reach all of them, and said so. One that was cut off ([`Leased::unfinished`]) is
+/// not ended here, however far it got: its caller was told that it failed, and whoever keeps hooks by hand does not know that there
+/// is another password. `password` is what is written in the secret, and `hooks` are all of the integration's.
 ///
 /// # Errors
 ///
@@ -203,9 +206,9 @@ pub async fn finish_rotation(
     if !digests.iter().any(is_open) {
         return Ok(Finished::Already);
     }
-    let is_written = leased.unfinished.is_none_or(|it| it.sha256 == current);
+    let is_told = leased.unfinished.is_none();
     let counts = digests.iter().any(|digest| digest.sha256 == current);
-    if !is_written || !counts || !all_have(hooks, password) {
+    if !is_told || !counts || !all_have(hooks, password) {
         return Ok(Finished::NotYet);
     }
     let end = now + grace;
