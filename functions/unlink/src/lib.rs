@@ -238,8 +238,8 @@ impl App {
                 let why = "the personal access token could not be read".to_owned();
                 let left = known.into_iter().map(|hook| (hook, why.clone()));
                 Ok(Removed {
-                    removed: Vec::new(),
                     left: left.collect(),
+                    ..Removed::default()
                 })
             }
         }

@@ -9,9 +9,9 @@ use domain::{
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use store::{Leased, Store, StoreError};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::{AT_A_TIME, differs, remove::NO_TIME, wanted, why};
+use crate::{AT_A_TIME, Late, differs, in_time, wanted, why};
 
 /// The password that hooks are to have.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub struct Given {
     pub updated: Vec<ServiceHook>,
     /// Those that may still have another, and why, in words.
     pub failed: Vec<(ServiceHook, String)>,
+    /// Whether time was over while one of those was being given it ([`Late::CutOff`]).
+    pub cut_off: bool,
 }
 
 /// What became of finishing a rotation.
@@ -84,8 +86,7 @@ pub async fn give_password(
     let deadline = Instant::now() + time;
     let mut ended: Vec<_> = stream::iter(hooks.into_iter().enumerate())
         .map(async |(at, hook)| {
-            let given = timeout_at(deadline, giving.given(&hook)).await;
-            let given = given.unwrap_or_else(|_elapsed| Err(NO_TIME.to_owned()));
+            let given = in_time(deadline, giving.given(&hook)).await;
             (at, hook, given)
         })
         .buffer_unordered(AT_A_TIME)
@@ -95,8 +96,12 @@ pub async fn give_password(
     let mut given = Given::default();
     for (_, hook, ended) in ended {
         match ended {
-            Ok(hook) => given.updated.push(hook),
-            Err(why) => given.failed.push((hook, why)),
+            Ok(Ok(hook)) => given.updated.push(hook),
+            Ok(Err(why)) => given.failed.push((hook, why)),
+            Err(late) => {
+                given.cut_off |= late == Late::CutOff;
+                given.failed.push((hook, late.to_string()));
+            }
         }
     }
     given
