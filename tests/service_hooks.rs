@@ -1645,6 +1645,68 @@ async fn unlinking_deletes_exactly_our_hooks_and_410_takes_care_of_the_rest() ->
 }
 
 #[tokio::test]
+async fn where_the_token_cannot_be_read_for_a_moment_nothing_is_removed_and_the_next_call_goes_on()
+-> Result<()> {
+    let site = Site::start().await?;
+    site.make("Harbor").await?;
+    let read = |call: &str, _: usize| match call {
+        "secretsmanager.GetSecretValue" => Fate::Cut,
+        _ => Fate::Pass,
+    };
+    let tap = Tap::on(&site.bed.stack.description.endpoint_url, read).await?;
+    let unlink = site
+        .bed
+        .unlink_of(site.azure_devops.url(), &tap.url())
+        .await;
+    let path = format!("/integrations/{}", site.linked.name);
+    let tried = unlink.handle(send("DELETE", &path, &Value::Null)).await;
+    let (status, body) = parts(&tried)?;
+    assert_eq!((status, problem(&body)), (503, "unavailable"), "{body}");
+    assert!(tried.headers().contains_key("retry-after"));
+    assert_eq!(tap.calls().get("secretsmanager.DeleteSecret"), None);
+    assert_eq!(site.ours().await?.len(), 5);
+    assert_eq!(site.known().await?.len(), 5);
+    let webhook = site.bed.webhook().await;
+    assert_eq!(post(&webhook, &site.linked, "{}").await, 200);
+    let unlinked = site.unlink().await?;
+    assert_eq!(
+        (&unlinked["status"], &unlinked["serviceHooksRemoved"]),
+        (&json!("unlinked"), &json!(5)),
+        "{unlinked}"
+    );
+    assert_eq!(unlinked["secretsRemoved"], 2);
+    assert_eq!(site.ours().await?, [Value::Null; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn reading_the_token_counts_towards_the_time_that_unlinking_has_for_hooks() -> Result<()> {
+    let site = Site::start().await?;
+    site.make("Harbor").await?;
+    // Either would have had the time alone.
+    let two = Duration::from_secs(2);
+    let read = move |call: &str, _: usize| match call {
+        "secretsmanager.GetSecretValue" => Fate::Delay(two),
+        _ => Fate::Pass,
+    };
+    let slow = json!({ "kind": "latency", "method": "DELETE", "milliseconds": 2_000 });
+    site.fault(slow).await?;
+    let tap = Tap::on(&site.bed.stack.description.endpoint_url, read).await?;
+    let unlink = site
+        .bed
+        .unlink_of(site.azure_devops.url(), &tap.url())
+        .await
+        .with_hooks_within(Duration::from_millis(3_500));
+    let path = format!("/integrations/{}", site.linked.name);
+    let unlinked = body_of(unlink.handle(send("DELETE", &path, &Value::Null)).await)?;
+    assert_eq!(unlinked["serviceHooksRemoved"], 0, "{unlinked}");
+    let left = unlinked["serviceHooksLeft"].as_array().context("none")?;
+    assert_eq!(left.len(), 5, "{unlinked}");
+    assert_eq!(unlinked["status"], "unlinked");
+    Ok(())
+}
+
+#[tokio::test]
 async fn unlinking_goes_on_whatever_azure_devops_does_and_names_what_it_leaves() -> Result<()> {
     for (fault, token, why) in [
         (json!({ "kind": "status", "method": "DELETE" }), None, "503"),
