@@ -614,6 +614,12 @@ async fn a_range_is_what_its_filters_mean_and_what_is_no_event_is_skipped() -> R
         (json!({ "outcome": "parked" }), 0, 0),
         (json!({ "from": "2026-01-01", "to": "2026-01-02" }), 0, 0),
         (json!({ "from": crate::support::now().to_string() }), 0, 0),
+        (json!({ "outcome": "parked", "from": "9999-01-01" }), 0, 0),
+        (
+            json!({ "outcome": "quarantined", "to": "2020-01-01" }),
+            0,
+            0,
+        ),
     ] {
         let mut wish = more.clone();
         wish["integration"] = name.clone();

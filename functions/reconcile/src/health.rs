@@ -29,7 +29,11 @@ impl Care<'_> {
         let first = first % hooks.len().max(1);
         // A round that was broken off is finished, and no other one begun with it: what follows would never have its turn where
         // Azure DevOps takes few calls at a time.
-        let left = hooks.len() - first;
+        let left = if std::mem::take(&mut self.progress.look_again) {
+            hooks.len()
+        } else {
+            hooks.len() - first
+        };
         hooks.rotate_left(first);
         let endpoint = self.app.endpoint(self.integration);
         let (mut looked, mut silent) = (0, 0);
@@ -80,6 +84,7 @@ impl Care<'_> {
         if looked == left {
             self.progress.looked_at = None;
         }
+        self.progress.look_again = silent > 0;
         self.progress.last.unfinished |= looked < left || silent > 0;
         self.count(hooks);
         Ok(())
