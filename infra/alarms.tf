@@ -71,13 +71,14 @@ locals {
   # Counted in the lines that reconcile writes: one for each integration and pass. What holds from pass to pass is looked at over
   # an hour, in which there is always one, so that no alarm ends between two of them.
   reconcile_alarms = {
+    # As the pass has found it, before it mends what it can; without what a person has stopped.
     hooks-failing = {
       metric      = "HooksFailing"
       pattern     = "{ $.fields.message = \"reconciled\" && $.fields.failing > 0 }"
       value       = "$.fields.failing"
       statistic   = "Maximum"
       period      = local.hour
-      description = "Azure DevOps has disabled service hooks of ours, or put them on probation: their events are being lost"
+      description = "Service hooks of ours do not send, or did not until they were mended: events are being lost, or were"
     }
     hooks-missing = {
       metric      = "HooksMissing"
@@ -85,7 +86,7 @@ locals {
       value       = "$.fields.missing"
       statistic   = "Maximum"
       period      = local.hour
-      description = "Service hooks of ours are in Azure DevOps no more: their events are being lost"
+      description = "Service hooks of ours are in Azure DevOps no more, or were not until they were made again: events are being lost, or were"
     }
     connection-failing = {
       metric      = "ConnectionFailing"
@@ -112,7 +113,7 @@ locals {
       value       = "$.fields.silent"
       statistic   = "Maximum"
       period      = local.hour
-      description = "An integration that used to receive deliveries receives none"
+      description = "An integration has received no delivery for a week"
     }
     recovered = {
       metric      = "Recovered"

@@ -7,11 +7,16 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use jiff::{SignedDuration, ToSpan, civil::Date};
+use reconcile::Trigger;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Bed, Linked, dispatching::Dispatching, new_event, new_name, post, with_password,
+    Bed, Linked,
+    caring::{Caring, pass_of},
+    dispatching::Dispatching,
+    new_event, new_name, now, post, send, with_password,
 };
 
 /// One condition of a pattern: where it looks, and what it wants to see.
@@ -220,38 +225,119 @@ async fn the_alarm_on_parked_deliveries_counts_a_line_of_each_and_of_no_other() 
     Ok(())
 }
 
-/// The line is the one that infra/ was told of, since what matters here is which of its fields are counted.
-#[test]
-fn the_alarms_on_integrations_count_what_is_wrong_with_one_and_nothing_of_a_healthy_one()
+#[tokio::test]
+async fn the_alarms_on_integrations_count_what_is_wrong_with_one_and_nothing_of_a_healthy_one()
 -> Result<()> {
+    let caring = Caring::start().await?;
     let patterns = patterns("reconcile_alarms")?;
-    let counted = |field: &str, value: i64| -> Vec<String> {
-        let mut line = json!({ "level": "INFO", "fields": {
-            "message": "reconciled", "integration": "acme", "hooks": 5, "failing": 0, "mended": 0, "recovered": 0, "missing": 0, "calls": 9,
-            "connection_failing": 0, "silent": 0,
-        } });
-        line["fields"][field] = json!(value);
-        let fits = |conditions: &[Condition]| conditions.iter().all(|it| it.fits(&line));
+    let log = Log::default();
+    let writer = log.clone();
+    let logging = edge::log_to(move || writer.clone(), tracing::Level::INFO);
+    let _logging = tracing::subscriber::set_default(logging);
+    let name = caring.linked.name.as_str();
+    // The alarms that count the one line of a pass.
+    let counted = || -> Result<BTreeSet<String>> {
+        let lines = log.lines()?;
+        let is_of_the_pass = |line: &&Value| {
+            line["fields"]["message"] == "reconciled" && line["fields"]["integration"] == name
+        };
+        let of_the_pass: Vec<&Value> = lines.iter().filter(is_of_the_pass).collect();
+        let [line] = of_the_pass.as_slice() else {
+            anyhow::bail!("not one line: {lines:#?}")
+        };
+        let fits = |conditions: &[Condition]| conditions.iter().all(|it| it.fits(line));
         let alarms = patterns.iter().filter(|(_, conditions)| fits(conditions));
-        alarms.map(|(alarm, _)| alarm.clone()).collect()
+        Ok(alarms.map(|(alarm, _)| alarm.clone()).collect())
     };
-    for healthy in ["hooks", "mended", "calls"] {
-        assert_eq!(counted(healthy, 3), Vec::<String>::new(), "{healthy}");
+    let alarms = |names: &[&str]| {
+        names
+            .iter()
+            .map(|it| (*it).to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    let expires = |on: Option<Date>| {
+        let change = json!({ "personalAccessTokenExpiresOn": on });
+        caring
+            .setup
+            .handle(send("PATCH", &format!("/integrations/{name}"), &change))
+    };
+    let mut seen = BTreeSet::new();
+    let mut sees = |expected: &[&str]| -> Result<()> {
+        let expected = alarms(expected);
+        assert_eq!(counted()?, expected);
+        seen.extend(expected);
+        Ok(())
+    };
+
+    caring.pass().await?;
+    sees(&[])?;
+
+    // Hooks that it finds ill, whether it mends them or not; and one that a person has stopped, which is nobody else's matter.
+    let hook = caring.hook("git.push").await?;
+    let subscription = format!("organizations/tidewater/subscriptions/{hook}");
+    let status = |status: &str| json!({ "status": status });
+    caring
+        .control(Method::PATCH, &subscription, status("disabledBySystem"))
+        .await?;
+    caring.pass().await?;
+    sees(&["hooks-failing"])?;
+    caring
+        .control(Method::PATCH, &subscription, status("disabledByUser"))
+        .await?;
+    caring.pass().await?;
+    sees(&[])?;
+    caring
+        .control(Method::PATCH, &subscription, status("enabled"))
+        .await?;
+    caring
+        .control(Method::DELETE, &subscription, Value::Null)
+        .await?;
+    let watching = caring.another(|settings| settings.mends = false).await?;
+    pass_of(
+        &watching,
+        &caring.linked,
+        Trigger::Scheduled(Value::Null),
+        now(),
+    )
+    .await?;
+    sees(&["hooks-failing", "hooks-missing"])?;
+    caring.pass().await?;
+    sees(&["hooks-failing", "hooks-missing"])?;
+
+    // What did not come, and is found.
+    caring.stack(json!({ "projectRoot": "prod" })).await?;
+    caring.pass().await?;
+    sees(&[])?;
+    caring.door.answers(Some(500));
+    for file in ["prod/failed.tf", "prod/lost.tf"] {
+        caring.push("main", json!({ file: "x\n" })).await?;
+        caring.settle().await?;
     }
-    for days in [8, 30] {
-        assert_eq!(counted("token_days", days), Vec::<String>::new(), "{days}");
+    caring.door.answers(None);
+    caring.pass().await?;
+    sees(&["hooks-failing", "recovered"])?;
+
+    // The token: long before its end, and shortly.
+    for (days, expected) in [(30, &[][..]), (8, &[]), (6, &["token-expiring"])] {
+        let on = store::keys::day_of(now()).saturating_add(days.days());
+        assert_eq!(expires(Some(on)).await.status(), 200);
+        caring.pass().await?;
+        sees(expected)?;
     }
-    for (field, value, alarm) in [
-        ("failing", 1, "hooks-failing"),
-        ("missing", 2, "hooks-missing"),
-        ("connection_failing", 1, "connection-failing"),
-        ("token_days", 7, "token-expiring"),
-        ("token_days", 0, "token-expiring"),
-        ("silent", 1, "silent"),
-        ("recovered", 40, "recovered"),
-    ] {
-        assert_eq!(counted(field, value), [alarm], "{field} {value}");
-    }
-    assert_eq!(patterns.len(), 6);
+    assert_eq!(expires(None).await.status(), 200);
+    caring
+        .control(Method::POST, "tokens/good/revoke", Value::Null)
+        .await?;
+    caring.pass().await?;
+    sees(&["connection-failing"])?;
+
+    // A week without a word.
+    caring
+        .pass_at(now() + SignedDuration::from_hours(24 * 8))
+        .await?;
+    sees(&["connection-failing", "silent"])?;
+
+    let all = patterns.iter().map(|(alarm, _)| alarm.clone()).collect();
+    assert_eq!(seen, all, "each alarm was seen");
     Ok(())
 }

@@ -21,7 +21,7 @@ use queues::Queue;
 use serde_json::{Value, json};
 use store::{BusEvent, NewRun, OutcomeRecord};
 
-use crate::support::{Bed, aws, aws_stub::AwsStub, locked, new_name, now, schemas::faults};
+use crate::support::{AwsStub, Bed, aws, locked, new_name, now, schemas::faults};
 
 const PUT_EVENTS: &str = "AWSEvents.PutEvents";
 const SEND: &str = "AmazonSQS.SendMessage";

@@ -13,7 +13,7 @@ async fn what_retries_can_bridge_costs_us_no_event_and_costs_a_receiver_that_ans
 -> Result<()> {
     let (stack, schedule) = (Stack::of_this_test()?, Schedule::short());
     let (ours, peer) = tokio::try_join!(
-        loss::with_stackhook(&stack, &schedule),
+        loss::with_stackhook(&stack, &schedule, true),
         loss::with_a_peer(&schedule)
     )?;
 
@@ -28,6 +28,12 @@ async fn what_retries_can_bridge_costs_us_no_event_and_costs_a_receiver_that_ans
 
     assert_eq!((ours.absent(), ours.lost, ours.missed()), (0, 0, 0));
     assert_eq!((ours.twice, ours.on_probation), (0, Duration::ZERO));
+    // Each quarter of an hour somebody looked for what is lost, and met nothing that was there already.
+    let passes = ours.passes;
+    assert_eq!((passes.passes, passes.unfinished), (7, 0), "{passes:?}");
+    assert!(passes.calls > 0 && passes.runs.0 > 100, "{passes:?}");
+    assert_eq!((passes.found, passes.dispatched), (0, 0), "{passes:?}");
+    assert_eq!(passes.runs.1, 0, "{passes:?}");
     assert!(peer.lost > 0 && peer.missed() > 0, "{peer:?}");
     assert!(peer.twice > 0, "{peer:?}");
     Ok(())

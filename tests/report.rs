@@ -19,9 +19,7 @@ use store::{NewRun, Report, Store};
 
 use crate::{
     stacks::{control, unlink},
-    support::{
-        Bed, Linked, aws, aws_stub::AwsStub, azure_devops, http_client, new_name, now, portal,
-    },
+    support::{AwsStub, Bed, Linked, aws, azure_devops, http_client, new_name, now, portal},
 };
 
 const COME_AGAIN: &str = "AmazonSQS.ChangeMessageVisibility";

@@ -284,6 +284,7 @@ async fn hooks(portal: &Portal, good: &AdoClient, receiver: &str) -> Result<()> 
     for (result, count) in [
         (NotificationResult::Succeeded, 1),
         (NotificationResult::Failed, 0),
+        (NotificationResult::Pending, 0),
     ] {
         let wanted = NotificationsWanted {
             subscriptions: &[&made.id],

@@ -4,10 +4,16 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use domain::{Run, RunKind, RunState, StackName};
+use jiff::SignedDuration;
+use reconcile::Trigger;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{azure_devops, caring::Caring, post};
+use crate::support::{
+    azure_devops,
+    caring::{Caring, PASS, pass_of},
+    json as body_of, now, post, send,
+};
 
 /// The door answers like that for ten minutes, after which the hooks are on probation; then `meanwhile` happens.
 async fn while_it_answers<T>(
@@ -461,7 +467,7 @@ async fn failed_notifications_are_taken_once_with_their_bodies_more_than_a_page_
     caring.stack(json!({ "projectRoot": "prod" })).await?;
     caring.pass().await?;
     caring.door.answers(Some(503));
-    for number in 0..120 {
+    for number in 0..105 {
         let file = json!({ "docs/a.md": number.to_string() });
         caring.push("develop", file).await?;
     }
@@ -483,20 +489,151 @@ async fn failed_notifications_are_taken_once_with_their_bodies_more_than_a_page_
     let first = bodies.first().context("nothing was sent")?;
     assert_eq!(post(&webhook, &caring.linked, first.clone()).await, 200);
     let did = caring.pass().await?;
-    assert_eq!(did["did"]["notifications"], 119, "{did}");
+    assert_eq!(did["did"]["notifications"], 104, "{did}");
     let log = caring.bed.log_of(caring.linked.name.as_str()).await?;
-    assert_eq!(log.len(), 120);
+    assert_eq!(log.len(), 105);
     let recovered = log.iter().filter(|it| it["recovered"] == true).count();
-    assert_eq!(recovered, 119);
+    assert_eq!(recovered, 104);
     // A retry of the probation comes at last.
-    for body in bodies.iter().skip(60).take(60) {
+    for body in bodies.iter().skip(60).take(5) {
         assert_eq!(post(&webhook, &caring.linked, body.clone()).await, 200);
     }
     assert_eq!(
         caring.bed.log_of(caring.linked.name.as_str()).await?.len(),
-        120
+        105
     );
     let again = caring.pass().await?;
     assert_eq!(again["did"]["notifications"], 0, "{again}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn failed_notifications_of_days_ago_are_filed_as_if_they_had_come_then() -> Result<()> {
+    let (caring, stack) = compared().await?;
+    let ago = |days: i64| SignedDuration::from_hours(24 * days);
+    // The hooks are a week old.
+    for mut hook in caring.store.hooks_of(&caring.linked.name).await? {
+        hook.since -= ago(7);
+        caring.store.keep_hook(&caring.linked.name, &hook).await?;
+    }
+    let skew = async |days: i64| {
+        let clock = json!({ "skewMilliseconds": -ago(days).as_millis() });
+        caring.control(Method::PUT, "clock", clock).await
+    };
+    // Each waits for a retry that is tomorrow, and its hook is well again.
+    let mut pushes = Vec::new();
+    for days in [6, 4, 1] {
+        skew(days).await?;
+        caring.door.answers(Some(400));
+        let pushed = caring
+            .push("main", json!({ "prod/a.tf": days.to_string() }))
+            .await?;
+        pushes.push(number_of(&pushed)?);
+        caring.settle().await?;
+        caring.door.answers(None);
+        let hook = caring.hook("git.push").await?;
+        let path = format!("organizations/tidewater/subscriptions/{hook}");
+        caring
+            .control(Method::PATCH, &path, json!({ "status": "enabled" }))
+            .await?;
+    }
+    skew(0).await?;
+    caring.a_day_passes().await?;
+    let did = caring.pass().await?;
+    assert_eq!(did["did"]["notifications"], 3, "{did}");
+    let within = (now() - ago(8), now() + ago(1));
+    let ids = caring.store.undecided(&caring.linked.name, within).await?;
+    let mut stored = caring.store.deliveries(&ids).await?;
+    stored.sort_by_key(|it| it.head.received);
+    let days: Vec<i64> = stored
+        .iter()
+        .map(|it| now().duration_since(it.head.received).as_hours() / 24)
+        .collect();
+    // What is younger than two days came now. That they were stored is enough for comparing not to find the tip once more.
+    assert_eq!(days, [6, 4, 0]);
+    assert!(stored.iter().all(|it| it.head.recovered));
+    caring.dispatch_of(8).await?;
+    assert_eq!(pushed(&caring.runs(&stack).await?).last(), pushes.last());
+    caring.is_all_found().await
+}
+
+#[tokio::test]
+async fn what_is_young_is_not_missed_yet_and_the_gap_stays_open_until_it_is_certain() -> Result<()>
+{
+    let in_flight = SignedDuration::from_mins(5);
+    let caring = Caring::with(azure_devops().await?, |it| it.in_flight = in_flight).await?;
+    let stack = caring.stack(json!({ "projectRoot": "prod" })).await?;
+    caring.pass().await?;
+    let number = caring.silently(open(&caring, "young")).await?;
+    let push = lost_push(&caring, "main", json!({ "prod/a.tf": "1" })).await?;
+    let trouble = json!({ "time": now(), "detail-type": "CloudWatch Alarm State Change" });
+    let trouble = serde_json::from_value(trouble)?;
+    let did = pass_of(&caring.reconcile, &caring.linked, trouble, now()).await?;
+    assert_eq!(did["did"]["found"], 0, "{did}");
+    assert!(did["gap"].is_object(), "{did}");
+    let did = caring
+        .pass_at(now() + in_flight - SignedDuration::from_mins(2))
+        .await?;
+    assert_eq!(did["did"]["found"], 0, "{did}");
+    assert!(did["gap"].is_object(), "{did}");
+    let did = caring
+        .pass_at(now() + in_flight + SignedDuration::from_secs(1))
+        .await?;
+    assert_eq!(did["did"]["found"], 2, "{did}");
+    assert!(did["gap"].is_null(), "{did}");
+    caring.dispatch().await?;
+    let runs = caring.runs(&stack).await?;
+    assert_eq!(pushed(&runs), [push]);
+    assert!(runs.iter().any(|it| {
+        it.pull_request
+            .as_ref()
+            .is_some_and(|it| it.number == number)
+    }));
+    Ok(())
+}
+
+#[tokio::test]
+async fn to_a_stack_is_missing_what_came_after_it_and_one_repository_is_compared_once() -> Result<()>
+{
+    let caring = Caring::start().await?;
+    caring.push("main", json!({ "prod/a.tf": "0" })).await?;
+    caring.settle().await?;
+    caring.dispatch().await?;
+    let first = caring.stack(json!({ "projectRoot": "prod" })).await?;
+    let docs = lost_push(&caring, "main", json!({ "docs/a.md": "1" })).await?;
+    let second = caring.stack(json!({ "projectRoot": "prod" })).await?;
+    let push = lost_push(&caring, "main", json!({ "prod/a.tf": "1" })).await?;
+    let did = caring.pass().await?;
+    assert_eq!(did["did"]["found"], 1, "{did}");
+    let asked = caring.azure_devops.requests().into_iter();
+    // As stacks are made the newest one is asked for, and no more.
+    let compared = asked.filter(|it| it.path.contains("/pushes?") && it.path.contains("top=100"));
+    assert_eq!(compared.count(), 1);
+    caring.dispatch().await?;
+    for stack in [&first, &second] {
+        assert_eq!(pushed(&caring.runs(stack).await?), [push], "{docs}");
+    }
+    caring.is_all_found().await
+}
+
+#[tokio::test]
+async fn an_integration_that_is_unlinked_has_no_pass() -> Result<()> {
+    let (caring, _) = compared().await?;
+    let name = &caring.linked.name;
+    let unlink = caring
+        .bed
+        .unlink_of(
+            caring.azure_devops.url(),
+            &caring.bed.stack.description.endpoint_url,
+        )
+        .await;
+    let path = format!("/integrations/{name}");
+    body_of(unlink.handle(send("DELETE", &path, &json!({}))).await)?;
+    let before = caring.azure_devops.requests().len();
+    let did = caring
+        .reconcile
+        .pass_over(name, Trigger::Scheduled(Value::Null), PASS, now())
+        .await?;
+    assert_eq!((did, caring.azure_devops.requests().len()), (None, before));
     Ok(())
 }

@@ -174,7 +174,9 @@ async fn each_state_is_kept_and_told_once_until_it_is_another() -> Result<()> {
         becomes(&caring, &hook, word).await?;
         for _ in 0..2 {
             let did = watch().await?;
-            assert_eq!(did["did"]["failing"], 1, "{did}");
+            let is_stopped = status == HookStatus::DisabledByUser;
+            let counted = if is_stopped { "stopped" } else { "failing" };
+            assert_eq!(did["did"][counted], 1, "{did}");
             assert_eq!(failings(&caring).len(), number + 1, "{word}");
         }
         assert_eq!(kept(&caring).await?.health.status, status);
@@ -405,7 +407,7 @@ async fn a_hook_that_a_person_deletes_is_told_and_made_again() -> Result<()> {
     let did = caring.pass().await?;
     assert_eq!(
         (&did["did"]["mended"], &did["did"]["failing"]),
-        (&json!(1), &json!(0))
+        (&json!(1), &json!(1))
     );
     all_is_well(&caring)?;
     let told = failings(&caring);
@@ -599,7 +601,7 @@ async fn a_pass_that_gets_no_answer_ends_in_time_and_the_next_goes_on() -> Resul
     .await?;
     let (app, name) = (&caring.reconcile, &caring.linked.name);
     let short = Duration::from_secs(3);
-    let did = app.pass_over(name, SCHEDULED, short, now()).await;
+    let did = app.pass_over(name, SCHEDULED, short, now()).await?;
     let did = did.context("no pass")?;
     assert_eq!(did["did"]["unfinished"], true, "{did}");
     assert_eq!(did["did"]["failing"], 1, "{did}");
@@ -806,16 +808,16 @@ async fn where_there_are_more_hooks_than_a_pass_may_look_at_all_are_looked_at_in
     for hook in caring.azure_devops.subscriptions() {
         becomes(&caring, &hook.id.to_string(), "disabledBySystem").await?;
     }
-    for (pass, seen) in [(1, 6), (2, 10), (3, 10)] {
+    for (pass, seen, looked_at) in [(1, 6, 6), (2, 10, 4), (3, 10, 6)] {
         let at = now();
         let did = pass_of(&modest, &caring.linked, SCHEDULED, at).await?;
         assert_eq!(did["did"]["failing"], seen, "pass {pass}: {did}");
-        assert_eq!(did["did"]["unfinished"], true, "{did}");
+        assert_eq!(did["did"]["unfinished"], looked_at == 6, "{did}");
         let calls = did["did"]["calls"].as_u64().context("no calls")?;
         assert!(calls <= 12, "{did}");
         let hooks = caring.store.hooks_of(&caring.linked.name).await?;
         let looked = hooks.iter().filter(|hook| hook.health.checked_at == at);
-        assert_eq!(looked.count(), 6, "pass {pass}");
+        assert_eq!(looked.count(), looked_at, "pass {pass}");
         assert_eq!(failings(&caring).len(), seen, "pass {pass}");
     }
     Ok(())

@@ -20,6 +20,7 @@ use axum::{
 };
 use bus::Bus;
 use domain::{Organization, OrganizationName, Run, StackName};
+use integration_tests::harness::aws_stub::{PUT_EVENTS, SEND};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::Body;
 use queues::Queue;
@@ -31,15 +32,12 @@ use store::{DeliveryId, Store};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
-    Bed, Linked, RETENTION_DAYS, aws_stub::AwsStub, azure_devops, dispatching, json as body_of,
-    new_name, now, portal, request, send,
+    AwsStub, Bed, Linked, RETENTION_DAYS, azure_devops, dispatching, json as body_of, new_name,
+    now, portal, request, send,
 };
 
 /// A pass's time, as Lambda gives it.
 pub(crate) const PASS: Duration = Duration::from_secs(300);
-/// How `put_events` and `send_message` are named.
-const PUT_EVENTS: &str = "AWSEvents.PutEvents";
-const SEND: &str = "AmazonSQS.SendMessage";
 /// The mood of a door that is open.
 const OPEN: u16 = 0;
 
@@ -152,15 +150,7 @@ impl Caring {
         let door = Door::open(webhook).await?;
         let setup = setup_at(&bed, &azure_devops, &door.url).await?;
         let linked = bed.set_up(&setup, &azure_devops).await?;
-        let told = AwsStub::start(|name, asked| {
-            if name == SEND {
-                return (200, json!({ "MessageId": "m" }));
-            }
-            let entries = asked["Entries"].as_array().map_or(0, Vec::len);
-            let taken = vec![json!({ "EventId": "e" }); entries];
-            (200, json!({ "FailedEntryCount": 0, "Entries": taken }))
-        })
-        .await?;
+        let told = AwsStub::that_takes_all().await?;
         let mut settings = settings(&azure_devops, &door.url);
         change(&mut settings);
         let endpoint = bed.stack.description.endpoint_url.clone();
@@ -373,8 +363,13 @@ impl Caring {
 
     /// Dispatches what has no outcome yet, as the stream would; gives what that was.
     pub(crate) async fn dispatch(&self) -> Result<Vec<DeliveryId>> {
+        self.dispatch_of(1).await
+    }
+
+    /// The same of what was created in the last so many days.
+    pub(crate) async fn dispatch_of(&self, days: i32) -> Result<Vec<DeliveryId>> {
         let hour = SignedDuration::from_hours(1);
-        let within = (now() - SignedDuration::from_hours(24 * 8), now() + hour);
+        let within = (now() - hour * 24 * days, now() + hour);
         let ids = self.store.undecided(&self.linked.name, within).await?;
         for id in &ids {
             let body = json!({ "kind": "delivery", "delivery": id.to_string(), "tries": 0 });
@@ -419,7 +414,7 @@ pub(crate) async fn pass_of(
     trigger: Trigger,
     at: Timestamp,
 ) -> Result<Value> {
-    let did = app.pass_over(&linked.name, trigger, PASS, at).await;
+    let did = app.pass_over(&linked.name, trigger, PASS, at).await?;
     did.with_context(|| format!("there was no pass over {}", linked.name))
 }
 

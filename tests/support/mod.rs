@@ -1,7 +1,6 @@
 //! What tests share: the functions in process on tables of the tests' own and the stack's secrets, with names of their own, so that tests
 //! can run at the same time.
 
-pub(crate) mod aws_stub;
 pub(crate) mod caring;
 pub(crate) mod dispatching;
 pub(crate) mod schemas;
@@ -26,7 +25,7 @@ use store::{
 };
 
 pub(crate) use integration_tests::{
-    harness::{self, ApiFault, Fate, Fleet, FleetOptions, Outcome, Tap, answer},
+    harness::{self, ApiFault, AwsStub, Fate, Fleet, FleetOptions, Outcome, Tap, answer},
     in_process::{
         CACHE_SECONDS, REST_SECONDS, RETENTION_DAYS, json, locked, new_name, now, parts, request,
         send,

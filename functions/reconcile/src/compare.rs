@@ -1,7 +1,7 @@
 //! What Azure DevOps has against what the stacks have seen: after a gap, and once a day without one. It goes from repository to
 //! repository and then from project to project, and where a pass ends the next one goes on.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use ado::AdoClient;
 use domain::{
@@ -118,8 +118,8 @@ impl Care<'_> {
                 {
                     continue;
                 }
-                let is_stopped = stopped.pushes.contains(&one.project.id);
-                let compared = self.compare_pushes(client, one, is_stopped).await;
+                let after = stopped.pushes.get(&one.project.id).copied();
+                let compared = self.compare_pushes(client, one, after).await;
                 let compared = self.passed_over(one, compared);
                 self.or_stuck(&one.repository.id, one, compared)?;
                 self.note_comparison(|it| it.repository = Some(one.repository.id.clone()));
@@ -135,7 +135,10 @@ impl Care<'_> {
             if after.as_ref().is_some_and(|after| project <= after) {
                 continue;
             }
-            let is_stopped = stopped.pull_requests.contains(project);
+            // Of pull requests it is not told when they changed: as they are now, they are what a person did not want to hear of.
+            let began = at(self).map(|it| it.began);
+            let after = stopped.pull_requests.get(project);
+            let is_stopped = after.is_some_and(|after| began.is_none_or(|began| *after >= began));
             let compared = self
                 .compare_pull_requests(client, &of_project, is_stopped)
                 .await;
@@ -182,7 +185,8 @@ impl Care<'_> {
         compared: Result<(), Halt>,
     ) -> Result<(), Halt> {
         let Err(halt) = compared else { return Ok(()) };
-        if !halt.is_of_its_side() {
+        // What takes more calls than are left of a pass, even of one that began with it, is no reason to stand still either.
+        if !halt.is_of_its_side() && !halt.is_spent() {
             return Err(halt);
         }
         let before = self.progress.comparison.as_ref();
@@ -222,14 +226,12 @@ impl Care<'_> {
         let arrival = Arrival {
             name: &self.integration.name,
             body,
-            received: self.now,
+            received: self.moment(),
             retention: self.app.settings.retention,
             recovered: true,
         };
-        if matches!(
-            webhook::keep(&self.app.store, &arrival).await?,
-            Kept::Stored(_) | Kept::Beside(_)
-        ) {
+        let (kept, _) = webhook::keep(&self.app.store, &arrival).await?;
+        if matches!(kept, Kept::Stored(_) | Kept::Beside(_)) {
             self.progress.last.found += 1;
             self.note_comparison(|it| it.found += 1);
         }
@@ -237,34 +239,36 @@ impl Care<'_> {
     }
 }
 
-/// The projects of which a person has stopped what would tell of a kind of change: that is left alone, and nothing is looked for in
-/// its place, nor afterwards.
+/// The projects of which a person has stopped what would tell of a kind of change, and until when: that is left alone, and nothing is
+/// looked for in its place, nor afterwards.
 #[derive(Debug, Default)]
 struct Stopped {
-    pushes: HashSet<Guid>,
-    pull_requests: HashSet<Guid>,
+    pushes: HashMap<Guid, Timestamp>,
+    pull_requests: HashMap<Guid, Timestamp>,
 }
 
 impl Stopped {
-    /// By hooks that are stopped, or were until a moment ago.
+    /// By hooks that are stopped, or were until they were seen enabled again.
     fn of(hooks: &[ServiceHook], enabled_again: &BTreeMap<String, Timestamp>) -> Self {
-        let is_stopped =
-            |hook: &ServiceHook| is_stopped(hook) || enabled_again.contains_key(hook.id.as_str());
+        let until = |hook: &ServiceHook| {
+            let is_now = is_stopped(hook).then_some(Timestamp::MAX);
+            is_now.or_else(|| enabled_again.get(hook.id.as_str()).copied())
+        };
         let mut stopped = Self::default();
+        // One that was not stopped has told of it.
         let of_project = |project: &Guid, events: &[EventType]| {
-            let mut told = hooks
+            let told = hooks
                 .iter()
-                .filter(|hook| hook.project.id == *project && events.contains(&hook.event_type))
-                .peekable();
-            told.peek().is_some() && told.all(is_stopped)
+                .filter(|hook| hook.project.id == *project && events.contains(&hook.event_type));
+            told.map(until).min().flatten()
         };
         for hook in hooks {
             let project = &hook.project.id;
-            if of_project(project, &[EventType::GitPush]) {
-                stopped.pushes.insert(project.clone());
+            if let Some(until) = of_project(project, &[EventType::GitPush]) {
+                stopped.pushes.insert(project.clone(), until);
             }
-            if of_project(project, &OF_PULL_REQUESTS) {
-                stopped.pull_requests.insert(project.clone());
+            if let Some(until) = of_project(project, &OF_PULL_REQUESTS) {
+                stopped.pull_requests.insert(project.clone(), until);
             }
         }
         stopped

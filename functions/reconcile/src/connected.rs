@@ -2,24 +2,28 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ado::{AdoClient, AdoError, Pace};
+use ado::{AdoClient, AdoError};
 use domain::Connection;
+use jiff::SignedDuration;
 use queues::Later;
 use serde_json::json;
 
 use crate::pass::{Care, Halt};
 
+/// How long before the pass before a delivery may have come that was parked since: `dispatch` tries for a quarter of an hour.
+const LATELY: SignedDuration = SignedDuration::from_mins(20);
+
 impl Care<'_> {
     /// A client of the integration's organization, once it has been asked who we are; `None` where the token does not work, which
     /// is told once.
-    pub(crate) async fn connect(&mut self, pace: &Arc<Pace>) -> Result<Option<AdoClient>, Halt> {
+    pub(crate) async fn connect(&mut self) -> Result<Option<AdoClient>, Halt> {
         let (app, integration) = (self.app, self.integration);
         let credential = app.secrets.credential(&integration.name).await?;
         let organization = connection::organization(&app.settings.azure_devops_url, integration);
         let client = app
             .ado
             .organization(&organization, &credential)
-            .map(|client| client.paced(Arc::clone(pace)));
+            .map(|client| client.paced(Arc::clone(&self.pace)));
         let tried = match client {
             Ok(client) => client.connected_user().await.map(|user| (client, user)),
             Err(error) => Err(error),
@@ -55,16 +59,27 @@ impl Care<'_> {
             failure: None,
         };
         store.record_connection(name, &works).await?;
-        if self.progress.told.connection_failure.is_some() {
+        if self.progress.told.connection_failure.is_some() || self.was_parked_lately().await? {
             // What waits for a token that works goes on.
             let later = Later::unpark(name);
             self.app.dispatch.put_off(&later, Duration::ZERO).await?;
+        }
+        if self.progress.told.connection_failure.is_some() {
             self.progress.told.connection_failure = None;
             // Nothing could be looked at meanwhile.
             let since = self.progress.compared_at.unwrap_or(self.now);
             self.gap(since, self.now, "the connection did not work");
         }
         Ok(())
+    }
+
+    /// Whether a delivery was parked since the pass before, as for a token that was refused for a moment. Looked at once more:
+    /// each is woken so for half an hour, and not for ever, since some are parked for good.
+    async fn was_parked_lately(&self) -> Result<bool, Halt> {
+        let (store, name) = (&self.app.store, &self.integration.name);
+        let since = self.before.unwrap_or(self.now) - LATELY;
+        let parked = store.parked(name, (since, self.now), 1).await?;
+        Ok(!parked.is_empty())
     }
 
     async fn disconnected(&mut self, error: AdoError) -> Result<(), Halt> {

@@ -11,8 +11,9 @@ use crate::pass::{Care, Halt};
 
 /// What is read again each time: a delivery that was sent again for a while says when it was created, not when it came.
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
-/// What is read once a day: as old a delivery may be when it comes, by its own date.
-const WHOLE: SignedDuration = SignedDuration::from_hours(48);
+/// What is read once a day: as old as a delivery may be when it comes, by its own date (48 h), and a day more, since it may have come
+/// right after the last time.
+const WHOLE: SignedDuration = SignedDuration::from_hours(73);
 /// The most deliveries of a pass.
 const MOST: usize = 10_000;
 /// How many messages are sent at once.

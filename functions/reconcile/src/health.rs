@@ -9,6 +9,10 @@ use crate::pass::{Care, Halt, is_stopped};
 
 /// Which part of a pass's calls looking at hooks may use: the rest is for what follows.
 const SHARE: u32 = 2;
+/// Which part of its time, in percent.
+const TIME: u32 = 33;
+/// How many hooks may get no answer before no more of them are asked for.
+const MOST_SILENT: usize = 3;
 /// How far clocks may differ.
 const ABOUT: SignedDuration = SignedDuration::from_mins(1);
 
@@ -22,9 +26,22 @@ impl Care<'_> {
         let most = usize::try_from(self.app.settings.most_calls / SHARE).unwrap_or(usize::MAX);
         let after = self.progress.looked_at.take();
         let first = after.map_or(0, |id| hooks.partition_point(|hook| hook.id <= id));
-        hooks.rotate_left(first % hooks.len().max(1));
+        let first = first % hooks.len().max(1);
+        // A round that was broken off is finished, and no other one begun with it: what follows would never have its turn where
+        // Azure DevOps takes few calls at a time.
+        let left = if std::mem::take(&mut self.progress.look_again) {
+            hooks.len()
+        } else {
+            hooks.len() - first
+        };
+        hooks.rotate_left(first);
         let endpoint = self.app.endpoint(self.integration);
-        for hook in hooks.iter_mut().take(most) {
+        let (mut looked, mut silent) = (0, 0);
+        for hook in hooks.iter_mut().take(most.min(left)) {
+            if !self.is_within(TIME) || silent >= MOST_SILENT {
+                break;
+            }
+            looked += 1;
             let before = hook.health.clone();
             let probation = match client.subscription(hook.id.as_str()).await {
                 Ok(found) => {
@@ -44,6 +61,12 @@ impl Care<'_> {
                     hook.health.trouble = Some(error.to_string());
                     None
                 }
+                // That one gets no answer is no reason to look at no other: it is noted, and asked for again in the next pass.
+                Err(error @ (AdoError::Unreachable(_) | AdoError::Garbled(_))) => {
+                    silent += 1;
+                    hook.health.trouble = Some(error.to_string());
+                    None
+                }
                 Err(error) => return Err(error.into()),
             };
             let known = (
@@ -58,11 +81,11 @@ impl Care<'_> {
             self.keep(hook).await?;
             self.progress.looked_at = Some(hook.id.clone());
         }
-        if hooks.len() <= most {
+        if looked == left {
             self.progress.looked_at = None;
-        } else {
-            self.progress.last.unfinished = true;
         }
+        self.progress.look_again = silent > 0;
+        self.progress.last.unfinished |= looked < left || silent > 0;
         self.count(hooks);
         Ok(())
     }
@@ -105,16 +128,17 @@ impl Care<'_> {
         Ok(())
     }
 
-    /// How many hooks there are, and how many of them do not send.
+    /// How many hooks there are, and how many of them do not send though nobody stopped them. What is mended afterwards counts all
+    /// the same: it did not send.
     pub(crate) fn count(&mut self, hooks: &[ServiceHook]) {
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        self.progress.last.hooks = number(hooks.len());
-        let failing = hooks.iter().filter(|hook| !hook.health.is_well());
-        self.progress.last.failing = number(failing.count());
-        let missing = hooks
-            .iter()
-            .filter(|hook| hook.health.status == HookStatus::Missing);
-        self.progress.last.missing = number(missing.count());
+        let count = |is: &dyn Fn(&&ServiceHook) -> bool| {
+            u32::try_from(hooks.iter().filter(is).count()).unwrap_or(u32::MAX)
+        };
+        let last = &mut self.progress.last;
+        last.hooks = count(&|_| true);
+        last.stopped = count(&|hook| is_stopped(hook));
+        last.failing = count(&|hook| !hook.health.is_well() && !is_stopped(hook));
+        last.missing = count(&|hook| hook.health.status == HookStatus::Missing);
     }
 
     /// Tells the bus of each hook whose state is another than it was told last; of one that is well again nothing.

@@ -107,6 +107,17 @@ pub enum AlarmChange {
     StateChange,
 }
 
+/// Why an invocation counts as failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// Which integrations there are is not known.
+    #[error("the integrations cannot be listed")]
+    Listing(#[from] StoreError),
+    /// So many could not be begun with.
+    #[error("{0} integrations could not be seen to; the log says which")]
+    Some(usize),
+}
+
 impl Trigger {
     /// When `webhook` had trouble, if that is what it is about.
     fn trouble(&self) -> Option<Timestamp> {
@@ -169,29 +180,35 @@ impl App {
     }
 
     /// One pass over all integrations, in `time`; gives what it did, for whoever invoked it by hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::pass`].
     #[expect(
         clippy::disallowed_methods,
         reason = "a pass begins now, and nothing below asks the clock"
     )]
-    pub async fn handle(&self, trigger: Trigger, time: Duration) -> Value {
+    pub async fn handle(&self, trigger: Trigger, time: Duration) -> Result<Value, PassError> {
         self.pass(trigger, time, Timestamp::now()).await
     }
 
     /// The same at a given moment.
-    pub async fn pass(&self, trigger: Trigger, time: Duration, now: Timestamp) -> Value {
+    ///
+    /// # Errors
+    ///
+    /// [`PassError`] where some integration could not even be begun with: then the service calls once more, and the alarms tell.
+    pub async fn pass(
+        &self,
+        trigger: Trigger,
+        time: Duration,
+        now: Timestamp,
+    ) -> Result<Value, PassError> {
         let began = Instant::now();
         let end = began + time.saturating_sub(KEPT);
-        let integrations = match self.integrations().await {
-            Ok(integrations) => integrations,
-            Err(error) => {
-                let cause = edge::problem::chain(&error);
-                tracing::error!(
-                    cause,
-                    "the integrations cannot be listed; the next pass will"
-                );
-                return json!({ "failed": "the integrations cannot be listed; the log says why" });
-            }
-        };
+        let integrations = self.integrations().await.inspect_err(|error| {
+            let cause = edge::problem::chain(error);
+            tracing::error!(cause, "the integrations cannot be listed");
+        })?;
         let trouble = trigger.trouble();
         let passes = stream::iter(integrations).map(async |integration: Integration| {
             let left = end.saturating_duration_since(Instant::now());
@@ -199,25 +216,34 @@ impl App {
             let now = now + began.elapsed();
             self.one(&integration, trouble, left, now).await
         });
-        let did: Vec<Option<Value>> = passes.buffer_unordered(AT_A_TIME).collect().await;
-        let did: Vec<Value> = did.into_iter().flatten().collect();
-        json!({ "integrations": did })
+        let did: Vec<Result<Option<Value>, StoreError>> =
+            passes.buffer_unordered(AT_A_TIME).collect().await;
+        let failed = did.iter().filter(|did| did.is_err()).count();
+        if failed > 0 {
+            return Err(PassError::Some(failed));
+        }
+        let did: Vec<Value> = did.into_iter().flatten().flatten().collect();
+        Ok(json!({ "integrations": did }))
     }
 
     /// A pass over one integration, wherever it is in the list; `None` where there was none: it is not active, or somebody else's
     /// turn.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where it could not even be begun with.
     pub async fn pass_over(
         &self,
         name: &IntegrationName,
         trigger: Trigger,
         time: Duration,
         now: Timestamp,
-    ) -> Option<Value> {
-        let integration = self.store.integration(name).await.ok()??;
-        if integration.status != Status::Active {
-            return None;
+    ) -> Result<Option<Value>, StoreError> {
+        let integration = self.store.integration(name).await?;
+        match integration.filter(|it| it.status == Status::Active) {
+            Some(integration) => self.one(&integration, trigger.trouble(), time, now).await,
+            None => Ok(None),
         }
-        self.one(&integration, trigger.trouble(), time, now).await
     }
 
     async fn one(
@@ -226,22 +252,25 @@ impl App {
         trouble: Option<Timestamp>,
         left: Duration,
         now: Timestamp,
-    ) -> Option<Value> {
+    ) -> Result<Option<Value>, StoreError> {
         let name = integration.name.as_str();
-        if let Some(at) = trouble
-            && let Err(error) = self.store.note_trouble(&integration.name, at).await
-        {
-            let cause = edge::problem::chain(&error);
-            tracing::error!(integration = name, cause, "trouble is not noted");
-        }
-        if left.is_zero() {
-            tracing::warn!(
-                integration = name,
-                "no time is left; the next pass begins elsewhere"
-            );
-            return None;
-        }
-        pass::over(self, integration, left.min(LONGEST_PASS), now).await
+        let begun = async {
+            if let Some(at) = trouble {
+                self.store.note_trouble(&integration.name, at).await?;
+            }
+            if left.is_zero() {
+                tracing::warn!(
+                    integration = name,
+                    "no time is left; the next pass begins elsewhere"
+                );
+                return Ok(None);
+            }
+            pass::over(self, integration, left.min(LONGEST_PASS), now).await
+        };
+        begun.await.inspect_err(|error| {
+            let cause = edge::problem::chain(error);
+            tracing::error!(integration = name, cause, "a pass cannot begin");
+        })
     }
 
     /// The URL that Azure DevOps was given.
@@ -252,15 +281,19 @@ impl App {
 
     /// The active integrations, from any of them on, so that where time is short not the same ones go without each time.
     async fn integrations(&self) -> Result<Vec<Integration>, StoreError> {
-        let (mut active, mut after) = (Vec::new(), None);
+        let (mut active, mut after, mut unreadable) = (Vec::new(), None, 0);
         loop {
             let page = self.store.integrations(after.as_ref(), PAGE).await?;
             let of_page = page.integrations.into_iter();
             active.extend(of_page.filter(|it| it.status == Status::Active));
+            unreadable += page.unreadable;
             after = page.next;
             if after.is_none() {
                 break;
             }
+        }
+        if unreadable > 0 {
+            tracing::error!(unreadable, "integrations that this version cannot read");
         }
         let any = uuid::Uuid::new_v4().as_u128();
         let first = u128::try_from(active.len())

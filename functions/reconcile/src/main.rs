@@ -7,7 +7,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     edge::serve_events(|event, context| {
         let left = edge::time_left(&context);
         let app = &app;
-        async move { Ok(app.handle(event, left).await) }
+        async move { Ok(app.handle(event, left).await?) }
     })
     .await
 }

@@ -3,18 +3,23 @@
 
 use std::time::Duration;
 
-use ado::AdoClient;
+use ado::{AdoClient, AdoError};
 use domain::{HookStatus, ServiceHook, WebhookPassword, stack::Reference};
 use hooks::{HooksError, How, NewPassword, Wanted, tag};
 use jiff::SignedDuration;
 use store::{Lease, Leased};
 
-use crate::pass::{Care, Halt, is_stopped};
+use crate::pass::{Care, Halt, ends_the_pass, is_stopped};
 
 /// For how long the password before a rotation still counts where that was cut off: as long as where nothing is asked for.
 const GRACE: SignedDuration = SignedDuration::from_hours(24);
 /// How long mending may take: less than the lease lasts, so that nobody has changed the password meanwhile.
 const LONGEST: Duration = Duration::from_secs(90);
+
+/// Up to which part of a pass's calls, in percent: where much cannot be mended, comparing is all that there is.
+const SHARE: u32 = 75;
+/// How many projects may get no answer before no more of them are mended.
+const MOST_SILENT: usize = 2;
 
 /// Whether a hook does not send, though nobody has stopped it.
 fn is_ill(hook: &ServiceHook) -> bool {
@@ -29,6 +34,14 @@ fn lacks(hook: &ServiceHook, tag: &str) -> bool {
 /// Whether a hook is to be mended.
 fn needs_it(hook: &ServiceHook, tag: &str) -> bool {
     is_ill(hook) || (!is_stopped(hook) && lacks(hook, tag))
+}
+
+/// Whether Azure DevOps gave no answer.
+fn is_silence(error: &HooksError) -> bool {
+    matches!(
+        error,
+        HooksError::AzureDevOps(AdoError::Unreachable(_) | AdoError::Garbled(_))
+    )
 }
 
 impl Care<'_> {
@@ -61,7 +74,7 @@ impl Care<'_> {
             // The lease ends by itself: what was sent last may still arrive.
             self.progress.last.unfinished = true;
             *hooks = app.store.hooks_of(name).await?;
-            self.count(hooks);
+            self.progress.last.hooks = u32::try_from(hooks.len()).unwrap_or(u32::MAX);
             return Ok(());
         };
         // After a failure of ours what was sent may still arrive: the lease ends by itself then.
@@ -99,8 +112,19 @@ impl Care<'_> {
                 projects.push(hook.project.clone());
             }
         }
+        projects.sort_by(|one, other| one.id.cmp(&other.id));
+        let after = self.progress.mended_at.take();
+        let first = after.map_or(0, |id| projects.partition_point(|project| project.id <= id));
+        let count = projects.len().max(1);
+        projects.rotate_left(first % count);
         let endpoint = app.endpoint(self.integration);
+        let mut silent = 0;
         for project in &projects {
+            if !self.may_call(SHARE) || silent >= MOST_SILENT {
+                self.progress.last.unfinished = true;
+                break;
+            }
+            self.progress.mended_at = Some(project.id.clone());
             let wanted = Wanted {
                 integration: name,
                 project,
@@ -112,12 +136,14 @@ impl Care<'_> {
                     self.progress.last.mended += made.created + made.mended + made.taken_over;
                 }
                 Err(HooksError::Store(error)) => return Err(error.into()),
-                Err(HooksError::AzureDevOps(error))
-                    if error.is_passing() || error.is_about_the_token() =>
-                {
+                Err(HooksError::AzureDevOps(error)) if ends_the_pass(&error) => {
                     return Err(error.into());
                 }
                 Err(error) => {
+                    if is_silence(&error) {
+                        silent += 1;
+                        self.progress.last.unfinished = true;
+                    }
                     let why = error.to_string();
                     self.cannot_mend(hooks, project, &tag, &why).await?;
                 }
@@ -126,7 +152,7 @@ impl Care<'_> {
         *hooks = app.store.hooks_of(name).await?;
         self.give_to_stopped(client, hooks, &password, &endpoint)
             .await?;
-        self.count(hooks);
+        self.progress.last.hooks = u32::try_from(hooks.len()).unwrap_or(u32::MAX);
         self.count_as_looked_for(hooks).await?;
         let (store, moment) = (&app.store, self.moment());
         hooks::finish_rotation(store, &password, leased, nonce, hooks, GRACE, moment).await?;

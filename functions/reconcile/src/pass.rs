@@ -23,6 +23,8 @@ use crate::App;
 const SLACK: SignedDuration = SignedDuration::from_secs(30);
 /// The longest that a pass waits because Azure DevOps asks for it; what is longer ends it.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The longest that later passes keep away because Azure DevOps asks for it: what asks for more is mistaken, or was misread.
+const LONGEST_PATIENCE: SignedDuration = SignedDuration::from_hours(1);
 /// How long before an alarm its cause may have begun: its period, and what was tried again in vain.
 const BEFORE_AN_ALARM: SignedDuration = SignedDuration::from_mins(20);
 
@@ -63,6 +65,20 @@ impl Halt {
         }
     }
 
+    /// Whether nothing more can be done in this pass: another token is needed, Azure DevOps is to be left alone, or something of ours
+    /// failed.
+    pub(crate) fn ends_the_pass(&self) -> bool {
+        match self {
+            Self::NotTaken(_) | Self::Bus(_) => false,
+            _ => self.of_azure_devops().is_none_or(ends_the_pass),
+        }
+    }
+
+    /// Whether the calls of this pass are used up.
+    pub(crate) fn is_spent(&self) -> bool {
+        matches!(self.of_azure_devops(), Some(AdoError::Spent))
+    }
+
     /// Whether Azure DevOps has failed, and has not asked for patience.
     pub(crate) fn is_of_its_side(&self) -> bool {
         let error = self.of_azure_devops();
@@ -85,30 +101,30 @@ pub(crate) struct Care<'a> {
     /// When the pass began.
     pub(crate) now: Timestamp,
     started: Instant,
+    time: Duration,
     nonce: String,
+    pub(crate) pace: Arc<Pace>,
+    /// When the pass before began.
+    pub(crate) before: Option<Timestamp>,
 }
 
-/// A pass over an integration, in `time`; what it did, or `None` where somebody else is at it, or it could not even begin.
+/// A pass over an integration, in `time`; what it did, or `None` where somebody else is at it.
+///
+/// # Errors
+///
+/// [`StoreError`] where it could not even begin.
 pub(crate) async fn over(
     app: &App,
     integration: &Integration,
     time: Duration,
     now: Timestamp,
-) -> Option<Value> {
+) -> Result<Option<Value>, StoreError> {
     let name = &integration.name;
     let (nonce, started) = (uuid::Uuid::new_v4().to_string(), Instant::now());
     let until = now + SignedDuration::try_from(time).unwrap_or(SLACK) + SLACK;
-    let begun = match app.store.begin_pass(name, &nonce, until, now).await {
-        Ok(Some(begun)) => begun,
-        Ok(None) => {
-            tracing::info!(integration = name.as_str(), "another pass is under way");
-            return None;
-        }
-        Err(error) => {
-            let cause = edge::problem::chain(&error);
-            tracing::error!(integration = name.as_str(), cause, "a pass cannot begin");
-            return None;
-        }
+    let Some(begun) = app.store.begin_pass(name, &nonce, until, now).await? else {
+        tracing::info!(integration = name.as_str(), "another pass is under way");
+        return Ok(None);
     };
     let mut care = Care {
         app,
@@ -116,8 +132,12 @@ pub(crate) async fn over(
         progress: begun.progress,
         now,
         started,
+        time,
         nonce,
+        pace: Arc::new(Pace::new(app.settings.most_calls, LONGEST_WAIT)),
+        before: None,
     };
+    care.before = care.progress.passed_at;
     care.progress.last = Default::default();
     care.progress.passed_at = Some(now);
     if begun.trouble > care.progress.trouble
@@ -127,8 +147,8 @@ pub(crate) async fn over(
         let why = "deliveries could not be stored, or were throttled";
         care.gap(at - BEFORE_AN_ALARM, at.max(now), why);
     }
-    let pace = Arc::new(Pace::new(app.settings.most_calls, LONGEST_WAIT));
-    let steps = AssertUnwindSafe(care.steps(&pace)).catch_unwind();
+    let pace = Arc::clone(&care.pace);
+    let steps = AssertUnwindSafe(care.steps()).catch_unwind();
     match tokio::time::timeout(time, steps).await {
         Ok(Ok(())) => {}
         Ok(Err(_panic)) => {
@@ -145,7 +165,7 @@ pub(crate) async fn over(
         .wait_asked()
         .and_then(|wait| SignedDuration::try_from(wait).ok());
     if let Some(wait) = asked {
-        care.progress.not_before = Some(care.moment() + wait);
+        care.progress.not_before = Some(care.moment() + wait.min(LONGEST_PATIENCE));
     }
     let kept = app
         .store
@@ -168,7 +188,9 @@ pub(crate) async fn over(
     }
     care.log();
     let last = &care.progress.last;
-    Some(json!({ "integration": name, "did": last, "gap": care.progress.gap }))
+    Ok(Some(
+        json!({ "integration": name, "did": last, "gap": care.progress.gap }),
+    ))
 }
 
 impl Care<'_> {
@@ -192,7 +214,7 @@ impl Care<'_> {
 
     /// The steps: first what needs no Azure DevOps, then what the rest depends on. Service hooks are mended before anything is
     /// compared, so that nothing is lost between the two.
-    async fn steps(&mut self, pace: &Arc<Pace>) {
+    async fn steps(&mut self) {
         let forgotten = self.dispatch_what_was_forgotten().await;
         self.note(
             "deliveries without an outcome are not all dispatched",
@@ -219,7 +241,7 @@ impl Care<'_> {
             return;
         }
         self.progress.not_before = None;
-        let client = match self.connect(pace).await {
+        let client = match self.connect().await {
             Ok(Some(client)) => client,
             Ok(None) => return,
             Err(halt) => return self.note("the connection is not tried", Err(halt)),
@@ -240,21 +262,55 @@ impl Care<'_> {
         client: &AdoClient,
         mut hooks: Vec<ServiceHook>,
     ) -> Result<(), Halt> {
+        // Each step does what it can, whatever the one before could not, unless nothing more can be done at all.
         let looked = self.look(client, &mut hooks).await;
         // Whatever stopped it, what was seen is told; and before it is mended, so that everybody hears of each change.
-        self.tell_of(&mut hooks).await?;
-        looked?;
+        let told = self.tell_of(&mut hooks).await;
+        self.go_on("not all service hooks were looked at", looked)?;
+        self.go_on("not all changes of service hooks are told", told)?;
         // What was in vain waits for its retry with the hook, and may be lost when that is mended: so it is taken first.
-        self.take_failed_notifications(client, &mut hooks).await?;
-        self.mend(client, &mut hooks).await?;
+        let taken = self.take_failed_notifications(client, &mut hooks).await;
+        self.go_on("not all failed notifications were taken", taken)?;
+        let mended = self.mend(client, &mut hooks).await;
         if self.progress.last.mended > 0
             && let by_now = self.moment()
             && let Some(gap) = &mut self.progress.gap
         {
             gap.until = gap.until.max(by_now);
         }
-        self.tell_of(&mut hooks).await?;
+        let told = self.tell_of(&mut hooks).await;
+        self.go_on("not all service hooks were mended", mended)?;
+        self.go_on("not all changes of service hooks are told", told)?;
+        // What was stored and not dispatched is not noted as seen: it would be found once more, as another change.
+        self.progress.awaits_dispatch =
+            self.progress.last.dispatched > 0 && !self.progress.awaits_dispatch;
+        if self.progress.awaits_dispatch {
+            self.progress.last.unfinished = true;
+            return Ok(());
+        }
         self.compare(client, &hooks).await
+    }
+
+    /// Notes what a step could not do, and lets the next one begin where that is of use.
+    fn go_on(&mut self, what: &'static str, result: Result<(), Halt>) -> Result<(), Halt> {
+        match result {
+            Err(halt) if halt.ends_the_pass() => Err(halt),
+            result => {
+                self.note(what, result);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a part of the pass's time, in percent, is not over yet.
+    pub(crate) fn is_within(&self, percent: u32) -> bool {
+        self.started.elapsed() < self.time * percent / 100
+    }
+
+    /// Whether a part of the pass's calls, in percent, is not used up yet.
+    pub(crate) fn may_call(&self, percent: u32) -> bool {
+        u64::from(self.pace.calls()) * 100
+            < u64::from(self.app.settings.most_calls) * u64::from(percent)
     }
 
     /// Events may have been lost since `since`, and up to `until`.
@@ -311,6 +367,7 @@ impl Care<'_> {
             calls = last.calls,
             hooks = last.hooks,
             failing = last.failing,
+            stopped = last.stopped,
             missing = last.missing,
             mended = last.mended,
             dispatched = last.dispatched,
@@ -322,6 +379,11 @@ impl Care<'_> {
             "reconciled"
         );
     }
+}
+
+/// Whether nothing more can be asked for in this pass.
+pub(crate) fn ends_the_pass(error: &AdoError) -> bool {
+    error.is_about_the_token() || matches!(error, AdoError::SlowDown { .. } | AdoError::Spent)
 }
 
 /// The service hooks that nobody has stopped on purpose.

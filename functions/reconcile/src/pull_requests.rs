@@ -16,8 +16,8 @@ use crate::{
 
 /// How many pull requests are asked for at once.
 const PAGE: u32 = 100;
-/// How many pages are read of one project.
-const MOST_PAGES: u32 = 20;
+/// How many pages are read of one project: as many as `baseline` notes.
+const MOST_PAGES: u32 = 10;
 /// How many repositories' marks are read at once.
 const AT_A_TIME: usize = 8;
 /// The state of a pull request that is open.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use ado::{AdoClient, Push, PushedRef};
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use store::SeenPush;
 
 use crate::{
@@ -22,13 +23,13 @@ const MOST_UNTRACKED: usize = 50;
 const AT_A_TIME: usize = 8;
 
 impl Care<'_> {
-    /// Compares the pushes of a repository since it was last compared. Where `is_stopped`, a person does not want them: they only
+    /// Compares the pushes of a repository since it was last compared. Those up to `stopped_until` a person does not want: they only
     /// count as compared.
     pub(crate) async fn compare_pushes(
         &mut self,
         client: &AdoClient,
         of: &Followed,
-        is_stopped: bool,
+        stopped_until: Option<Timestamp>,
     ) -> Result<(), Halt> {
         let (store, name) = (&self.app.store, &self.integration.name);
         let (project, repository) = (&of.project, &of.repository);
@@ -39,7 +40,11 @@ impl Care<'_> {
         };
         let pushes = self.pushes_after(client, of, compared).await?;
         let newest = pushes.iter().map(|push| push.id).max();
-        if newest.is_some() && !is_stopped {
+        let mut pushes = pushes;
+        if let Some(until) = stopped_until {
+            pushes.retain(|push| push.date.is_some_and(|date| date > until));
+        }
+        if !pushes.is_empty() {
             let seen = Seen::of(store.pushes_seen(name, &repository.id, compared).await?);
             let mut untracked: HashMap<i64, usize> = HashMap::new();
             for missed in missed(&pushes, &seen, |name| of.wants_push(name)) {

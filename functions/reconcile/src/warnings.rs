@@ -46,10 +46,12 @@ impl Care<'_> {
         Ok(())
     }
 
-    /// Once a day: tells that nothing was received for a week, though there is something to hear of.
+    /// Once a day, and while it is so: tells that nothing was received for a week, though there is something to hear of.
     pub(crate) async fn listen(&mut self) -> Result<(), Halt> {
         let today = store::keys::day_of(self.now);
-        if self.progress.listened_on == Some(today) {
+        // One that is silent is listened to each time, so that it is known when it is heard again.
+        let is_silent = self.progress.told.silent_since.is_some();
+        if self.progress.listened_on == Some(today) && !is_silent {
             return Ok(());
         }
         let (store, integration) = (&self.app.store, self.integration);

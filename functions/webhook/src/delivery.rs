@@ -37,12 +37,12 @@ pub enum Kept {
     Duplicate(DeliveryKind),
 }
 
-/// Keeps a body, whatever it is: understood, quarantined, or of what is too large the beginning.
+/// Keeps a body, whatever it is: understood, quarantined, or of what is too large the beginning. Gives its keys, too.
 ///
 /// # Errors
 ///
 /// [`StoreError`] where it may or may not be stored: the same call again is safe.
-pub async fn keep(store: &Store, arrival: &Arrival<'_>) -> Result<Kept, StoreError> {
+pub async fn keep(store: &Store, arrival: &Arrival<'_>) -> Result<(Kept, DeliveryId), StoreError> {
     let body = arrival.body;
     // A body that made it panic would do so each time it is sent again.
     let understood = std::panic::catch_unwind(AssertUnwindSafe(|| understand(arrival)));
@@ -59,7 +59,7 @@ pub async fn keep(store: &Store, arrival: &Arrival<'_>) -> Result<Kept, StoreErr
         }
         recorded => recorded?,
     };
-    Ok(match recorded {
+    let kept = match recorded {
         Recorded::New => Kept::Stored(delivery.kind),
         Recorded::Again => Kept::Duplicate(delivery.kind),
         Recorded::Other(Some(existing)) if envelope::same_resource(&existing, body) => {
@@ -73,7 +73,8 @@ pub async fn keep(store: &Store, arrival: &Arrival<'_>) -> Result<Kept, StoreErr
                 Recorded::Again | Recorded::Other(_) => Kept::Duplicate(delivery.kind),
             }
         }
-    })
+    };
+    Ok((kept, delivery.id))
 }
 
 /// What is stored of a body.

@@ -168,7 +168,7 @@ impl App {
             recovered: false,
         };
         match keep(&self.store, &arrival).await {
-            Ok(kept) => {
+            Ok((kept, _)) => {
                 self.credential_failures.store(0, Ordering::Relaxed);
                 match kept {
                     Kept::Stored(kind) => Outcome::Stored(kind),

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::Method;
+use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -135,6 +136,14 @@ impl Running {
             .peek(|world| world.records.deliveries.iter().cloned().collect())
     }
 
+    /// The same from the attempt on that has this number, counted from 0, of those that are kept.
+    pub fn deliveries_from(&self, first: usize) -> Vec<RecordedDelivery> {
+        self.shared.peek(|world| {
+            let all = world.records.deliveries.iter();
+            all.skip(first).cloned().collect()
+        })
+    }
+
     /// Every event that was published, with each notification's result and the subscriptions it was lost to, oldest first: the latest
     /// `keep_records` of them.
     pub fn events(&self) -> Vec<PublishedEvent> {
@@ -208,6 +217,12 @@ impl Running {
             self.shared.clock.set_scale(scale);
             self.shared.changed();
         }
+    }
+
+    /// How far its dates are from the machine's: for one who leads it through a day that is over, date by date.
+    pub fn set_skew(&self, skew: SignedDuration) {
+        let millis = i64::try_from(skew.as_millis()).unwrap_or(i64::MAX);
+        self.shared.clock.set_skew_millis(millis);
     }
 
     /// Lets so much simulated time pass at once: waits end, histories age, dates stay.

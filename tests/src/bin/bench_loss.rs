@@ -41,16 +41,20 @@ async fn bench() -> Result<()> {
         println!("  {name}: {holds}");
     }
     let begun = Instant::now();
-    let (ours, peer) = tokio::try_join!(
-        loss::with_stackhook(&stack, &schedule),
+    let (ours, alone, peer) = tokio::try_join!(
+        loss::with_stackhook(&stack, &schedule, true),
+        loss::with_stackhook(&stack, &schedule, false),
         loss::with_a_peer(&schedule)
     )?;
-    ensure!(ours.happened == peer.happened, "not the same day");
+    let happened = [&ours, &alone, &peer].map(|it| it.happened);
+    ensure!(happened == [peer.happened; 3], "not the same day");
     let columns = [
         ("Stackhook", &ours),
+        ("without reconcile", &alone),
         ("a receiver that answers as others do", &peer),
     ];
     println!("\n{}", loss::table(&columns));
+    println!("\n{}", ours.passes);
     println!(
         "\n{} hooks each; {} s.",
         ours.hooks,

@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod api_faults;
+pub mod aws_stub;
 mod environment;
 mod fleet;
 mod function_url;
@@ -13,6 +14,7 @@ mod runtime_api;
 mod tap;
 
 pub use api_faults::{ApiFault, ApiFaults};
+pub use aws_stub::AwsStub;
 pub use environment::Outcome;
 pub use fleet::{Fleet, FleetOptions};
 pub use function_url::event;

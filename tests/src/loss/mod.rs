@@ -15,16 +15,22 @@ use crate::Stack;
 
 pub use play::relied_on;
 pub use schedule::{Happening, Schedule, clock};
-pub use tally::{Tally, table};
+pub use tally::{Passes, Tally, table};
 
-/// Plays a schedule against the real function on the scratch tables of a stack.
+/// Plays a schedule against the real functions on the scratch tables of a stack.
+///
+/// With `is_cared_for` Stackhook has made its hooks itself, and `reconcile` is called every quarter of an hour; without it people have made them, and nobody looks for what is lost.
 ///
 /// # Errors
 ///
 /// Where the bench itself fails; what is lost is no error.
-pub async fn with_stackhook(stack: &Stack, schedule: &Schedule) -> Result<Tally> {
+pub async fn with_stackhook(
+    stack: &Stack,
+    schedule: &Schedule,
+    is_cared_for: bool,
+) -> Result<Tally> {
     play::play(schedule, async |azure_devops| {
-        stackhook::Stackhook::start(stack, azure_devops).await
+        stackhook::Stackhook::start(stack, azure_devops, is_cared_for).await
     })
     .await
 }

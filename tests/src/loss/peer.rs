@@ -114,10 +114,6 @@ impl Receiver for Peer {
         Ok(())
     }
 
-    async fn reconcile(&self) -> Result<()> {
-        Ok(())
-    }
-
     async fn kept(&self) -> Result<Vec<Delivered>> {
         let met = locked(&self.inner.dies).is_none();
         met.then(|| locked(&self.inner.kept).clone())

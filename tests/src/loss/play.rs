@@ -1,5 +1,6 @@
 //! Plays a schedule: the simulator's clock stands still but for the steps of a second that it is led through, so that a day
-//! takes no longer than its deliveries and every retry meets the trouble of its own second.
+//! takes no longer than its deliveries and every retry meets the trouble of its own second. Its dates go along: the day is one that
+//! is over, since nobody trusts a date that is to come.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,14 +9,17 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use http::Method;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 use simulator::{Config, Running, Sending, Simulator, SubscriptionStatus};
+use store::keys::day_of;
 
 use super::{
     peer::Peer,
     schedule::{Deed, Happening, MAIN, PROJECTS, Place, Schedule, What},
-    tally::{Delivered, Tally},
+    tally::{Delivered, Passes, Tally},
 };
+use crate::in_process::now;
 
 const ORGANIZATION: &str = "organizations/tidewater";
 /// How often `reconcile` is called, in seconds.
@@ -24,14 +28,18 @@ const RECONCILE_EVERY: u32 = 15 * 60;
 const LOOK_EVERY: u32 = 60;
 /// How long a second may really take.
 const PATIENCE: Duration = Duration::from_secs(120);
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
+/// How long a day's beginning may be over when it is played: a delivery's date counts for 48 hours.
+const LATEST: SignedDuration = SignedDuration::from_mins(48 * 60 - 10);
 /// Every so many-th notification comes twice, two seconds later.
 const TWICE_EVERY: u32 = 51;
 
 /// The switches of the simulator that decide what is lost; the bench leaves each as it is at the start.
-const SWITCHES: [&str; 6] = [
+const SWITCHES: [&str; 7] = [
     "probationLosesEvents",
     "probationKeepsWaiting",
     "probationRetryIsOneAttempt",
+    "putEndsProbation",
     "restoringKeepsRetry",
     "retriesUseCurrentInputs",
     "retriesKeepCreatedDate",
@@ -48,8 +56,30 @@ pub(crate) trait Receiver {
     /// Something happens that is no deed.
     async fn befall(&self, happening: &Happening) -> Result<()>;
 
+    /// A project is there with its repositories. Gives whether it has made its hooks, and will see to them: else people do.
+    async fn take_up(
+        &self,
+        _project: &str,
+        _repositories: &[&str],
+        _now: Timestamp,
+    ) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// A second has passed, and nothing is under way.
+    async fn digest(&self, _azure_devops: &Running, _now: Timestamp) -> Result<()> {
+        Ok(())
+    }
+
     /// A quarter of an hour has passed: it may look for what it has not got.
-    async fn reconcile(&self) -> Result<()>;
+    async fn reconcile(&self, _now: Timestamp) -> Result<()> {
+        Ok(())
+    }
+
+    /// What that has come to.
+    async fn passes(&self) -> Result<Passes> {
+        Ok(Passes::default())
+    }
 
     /// What it has stored.
     async fn kept(&self) -> Result<Vec<Delivered>>;
@@ -86,6 +116,9 @@ pub(crate) async fn play<R: Receiver>(
     .await?;
     let receiver = start(&azure_devops).await?;
     let mut play = Play {
+        begins: day_before(now(), schedule.seconds)?,
+        passed: 0,
+        has_made_hooks: false,
         azure_devops,
         receiver,
         witness: Peer::start().await?,
@@ -98,7 +131,7 @@ pub(crate) async fn play<R: Receiver>(
         play.live(schedule.at(second)).await?;
         let passed = second + 1;
         if passed % RECONCILE_EVERY == 0 {
-            play.receiver.reconcile().await?;
+            play.reconcile().await?;
         }
         if passed % LOOK_EVERY == 0 {
             let hooks = play.hooks().into_iter();
@@ -109,7 +142,26 @@ pub(crate) async fn play<R: Receiver>(
     play.end(on_probation).await
 }
 
+/// The midnight that a schedule begins at: all of it is over by now.
+fn day_before(now: Timestamp, seconds: u32) -> Result<Timestamp> {
+    let (day, midnight) = (day_of(now), jiff::civil::Time::midnight());
+    let today = TimeZone::UTC.to_timestamp(day.to_datetime(midnight))?;
+    let is_over = today + SignedDuration::from_secs(seconds.into()) <= now;
+    let begins = if is_over { today } else { today - A_DAY };
+    ensure!(
+        now.duration_since(begins) < LATEST,
+        "in some minutes it is another day in UTC: begin then"
+    );
+    Ok(begins)
+}
+
 struct Play<R> {
+    /// The date of the first second.
+    begins: Timestamp,
+    /// How many seconds have passed.
+    passed: u32,
+    /// Whether the receiver has made its hooks, and sees to them.
+    has_made_hooks: bool,
     azure_devops: Running,
     receiver: R,
     /// A second receiver of everything, whom nothing befalls: it knows what has happened.
@@ -122,6 +174,7 @@ struct Play<R> {
 impl<R: Receiver> Play<R> {
     /// Night: the projects, a branch in each repository, and then the hooks.
     async fn begin(&mut self) -> Result<()> {
+        self.set_dates();
         for (at, (project, repositories)) in PROJECTS.iter().enumerate() {
             let projects = format!("{ORGANIZATION}/projects");
             self.post(&projects, json!({ "name": project })).await?;
@@ -130,11 +183,14 @@ impl<R: Receiver> Play<R> {
                 self.post(&path, json!({ "name": repository })).await?;
                 self.push((at, repository_at), MAIN).await?;
             }
+            let night = self.now();
+            let takes_up = self.receiver.take_up(project, repositories, night);
+            self.has_made_hooks = takes_up.await?;
             let hooks = [
                 (self.receiver.endpoint(), self.receiver.password()),
                 (self.witness.endpoint(), self.witness.password()),
             ];
-            for (url, password) in hooks {
+            for (url, password) in hooks.into_iter().skip(self.has_made_hooks.into()) {
                 let form = json!({ "project": project, "url": url, "password": password });
                 let path = format!("{ORGANIZATION}/subscriptions");
                 self.post(&path, form).await?;
@@ -143,11 +199,29 @@ impl<R: Receiver> Play<R> {
         Ok(())
     }
 
+    /// The date.
+    fn now(&self) -> Timestamp {
+        self.begins + SignedDuration::from_secs(self.passed.into())
+    }
+
+    /// Lets Azure DevOps have that date.
+    fn set_dates(&self) {
+        let skew = self.now().duration_since(now());
+        self.azure_devops.set_skew(skew);
+    }
+
+    async fn reconcile(&self) -> Result<()> {
+        self.receiver.reconcile(self.now()).await?;
+        self.receiver.digest(&self.azure_devops, self.now()).await
+    }
+
     /// One second.
     async fn live(&mut self, happenings: &[Happening]) -> Result<()> {
+        self.set_dates();
         for happening in happenings {
             match happening {
                 Happening::Deed(deed) => self.work(deed).await?,
+                Happening::HooksGetPassword if self.has_made_hooks => {}
                 Happening::HooksGetPassword => self.hand_out_password().await?,
                 trouble => self.receiver.befall(trouble).await?,
             }
@@ -155,7 +229,8 @@ impl<R: Receiver> Play<R> {
         self.azure_devops.advance(Duration::from_secs(1));
         let is_quiet = self.azure_devops.settle(PATIENCE).await;
         ensure!(is_quiet, "deliveries are still under way");
-        Ok(())
+        self.passed += 1;
+        self.receiver.digest(&self.azure_devops, self.now()).await
     }
 
     async fn work(&mut self, deed: &Deed) -> Result<()> {
@@ -225,10 +300,13 @@ impl<R: Receiver> Play<R> {
         Ok(self.azure_devops.control(Method::POST, path, body).await?)
     }
 
-    /// All that still waits is sent, and it is counted.
-    async fn end(self, on_probation: Duration) -> Result<Tally> {
+    /// All that still waits is sent, there is a last pass, and it is counted.
+    async fn end(mut self, on_probation: Duration) -> Result<Tally> {
         let is_over = self.azure_devops.run_out(PATIENCE).await;
         ensure!(is_over, "something is still to be sent");
+        self.passed += RECONCILE_EVERY;
+        self.receiver.digest(&self.azure_devops, self.now()).await?;
+        self.reconcile().await?;
         let happened = self.witness.kept().await?;
         let published = self.azure_devops.events().len();
         let mut tally = Tally::of(&happened, &self.receiver.kept().await?);
@@ -247,6 +325,7 @@ impl<R: Receiver> Play<R> {
         }
         tally.hooks = self.hooks().len();
         tally.on_probation = on_probation;
+        tally.passes = self.receiver.passes().await?;
         Ok(tally)
     }
 }

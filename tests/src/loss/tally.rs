@@ -82,6 +82,51 @@ impl Delivered {
     }
 }
 
+/// What looking for what is lost has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passes {
+    /// How many passes there were.
+    pub passes: usize,
+    /// Those of them that could not do all that they wanted.
+    pub unfinished: usize,
+    /// Calls of Azure DevOps, of all together.
+    pub calls: u64,
+    /// The most of one pass.
+    pub most_calls: u64,
+    /// How often a hook was mended.
+    pub mended: u64,
+    /// Failed notifications that were taken out of Azure DevOps' history.
+    pub notifications: u64,
+    /// Changes that were found by comparing.
+    pub found: u64,
+    /// Deliveries that had to be dispatched once more.
+    pub dispatched: u64,
+    /// Runs that were asked for, and those of them that say what another one says: of the same commit of the same branch or pull
+    /// request, for the same stack.
+    pub runs: (usize, usize),
+}
+
+impl std::fmt::Display for Passes {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let average = self.calls / u64::try_from(self.passes).unwrap_or(u64::MAX).max(1);
+        write!(
+            formatter,
+            "reconcile: {} passes, {} of them unfinished; {average} calls of Azure DevOps in one, {} at the most; \
+             {} times a hook mended; {} failed notifications taken, {} changes found by comparing, {} deliveries dispatched again; \
+             {} runs, {} of them twice.",
+            self.passes,
+            self.unfinished,
+            self.most_calls,
+            self.mended,
+            self.notifications,
+            self.found,
+            self.dispatched,
+            self.runs.0,
+            self.runs.1
+        )
+    }
+}
+
 /// What a schedule has come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -91,6 +136,8 @@ pub struct Tally {
     pub stored: usize,
     /// Of the others, those of whose change nothing that is stored tells: lost for good.
     pub lost: usize,
+    /// Of these, comments: they change nothing, and nobody looks for them.
+    pub comments_lost: usize,
     /// Events that are stored more than once.
     pub twice: usize,
     /// Branches whose tip at the end nothing that is stored tells of, and how many branches there are.
@@ -101,6 +148,8 @@ pub struct Tally {
     pub on_probation: Duration,
     /// How many hooks there are.
     pub hooks: usize,
+    /// What was done to find what is lost.
+    pub passes: Passes,
     /// How many attempts were answered with each status.
     pub answers: BTreeMap<u16, usize>,
 }
@@ -121,6 +170,7 @@ impl Tally {
             !changes.is_empty() && changes.iter().all(|change| known.contains(change))
         };
         let absent = events.iter().filter(|(id, _)| !times.contains_key(*id));
+        let lost: Vec<_> = absent.filter(|(_, it)| !is_known(it)).collect();
         let latest: BTreeMap<Thing, &Change> = happened
             .iter()
             .flat_map(|it| &it.changes)
@@ -134,7 +184,8 @@ impl Tally {
         Self {
             happened: events.len(),
             stored: events.keys().filter(|id| times.contains_key(*id)).count(),
-            lost: absent.filter(|(_, changes)| !is_known(changes)).count(),
+            lost: lost.len(),
+            comments_lost: lost.iter().filter(|(_, it)| it.is_empty()).count(),
             twice: times.values().filter(|times| **times > 1).count(),
             tips_missed: missed(|thing| matches!(thing, Thing::Branch(..))),
             pull_requests_missed: missed(|thing| matches!(thing, Thing::PullRequest(_))),
@@ -154,7 +205,7 @@ impl Tally {
         self.tips_missed.0 + self.pull_requests_missed.0
     }
 
-    fn rows(&self) -> [(&'static str, String); 10] {
+    fn rows(&self) -> [(&'static str, String); 11] {
         let of = |(missed, all): (usize, usize)| format!("{missed} of {all}");
         let minutes = self.on_probation.as_secs() / 60;
         let answers = self.answers.iter();
@@ -164,6 +215,7 @@ impl Tally {
             ("  delivered and stored", self.stored.to_string()),
             ("  never arrived", self.absent().to_string()),
             ("  … and lost for good", self.lost.to_string()),
+            ("  … of these, comments", self.comments_lost.to_string()),
             ("  stored twice", self.twice.to_string()),
             ("changes missed at the end", self.missed().to_string()),
             ("  branch tips", of(self.tips_missed)),

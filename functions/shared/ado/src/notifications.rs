@@ -36,6 +36,8 @@ pub enum NotificationResult {
     Succeeded,
     /// It was not taken, and is not sent again.
     Failed,
+    /// It is on its way, or waits for another try: of one that a probation is over with, for up to 36 hours.
+    Pending,
 }
 
 /// A notification, with its event.
@@ -206,6 +208,7 @@ mod tests {
             })
         );
         assert_eq!(json!(NotificationResult::Succeeded), "succeeded");
+        assert_eq!(json!(NotificationResult::Pending), "pending");
     }
 
     #[test]

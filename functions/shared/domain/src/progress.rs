@@ -17,16 +17,24 @@ pub struct Progress {
     pub not_before: Option<Timestamp>,
     /// The service hook that was looked at last: the next pass begins behind it, where there are too many for one.
     pub looked_at: Option<Guid>,
+    /// Whether some service hooks gave no answer, so that the next pass looks at all of them.
+    pub look_again: bool,
     /// Up to when deliveries without an outcome were looked for.
     pub swept_until: Option<Timestamp>,
     /// The day on which two whole days of them were looked through.
     pub swept_on: Option<Date>,
     /// Up to when failed notifications were taken from Azure DevOps' history.
     pub history_until: Option<Timestamp>,
+    /// When the last reading of all of that history that was finished had begun.
+    pub history_read_at: Option<Timestamp>,
     /// The reading of that history that is under way.
     pub reading: Option<Reading>,
     /// Where events may have been lost and nothing was compared since.
     pub gap: Option<Gap>,
+    /// Whether deliveries were found that nobody had dispatched, and comparing waits for a pass until they are.
+    pub awaits_dispatch: bool,
+    /// The project whose service hooks were mended last: the next pass begins behind it, where they are too many for one.
+    pub mended_at: Option<Guid>,
     /// The comparison that is under way.
     pub comparison: Option<Comparison>,
     /// When the last comparison that was finished had begun.
@@ -69,6 +77,9 @@ pub struct Reading {
     /// The hook that it was through with last; the next pass goes on behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<Guid>,
+    /// The hook that it is in the middle of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Guid>,
     /// Down to when the notifications of the next hook are read, where it is in the middle of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -122,8 +133,11 @@ pub struct Pass {
     pub calls: u32,
     /// Service hooks that are ours.
     pub hooks: u32,
-    /// Those that do not send as they should.
+    /// Those that did not send as they should when they were looked at, whatever was mended then; but for those that a person
+    /// stopped.
     pub failing: u32,
+    /// Those that a person stopped.
+    pub stopped: u32,
     /// Those of them that are not there any more.
     pub missing: u32,
     /// Those that were mended.

@@ -42,6 +42,8 @@ pub struct DirectoryPage {
     pub integrations: Vec<Integration>,
     /// The name after which the next page begins.
     pub next: Option<IntegrationName>,
+    /// How many of the page this version cannot read, as after going back to an earlier one: they do not hide the others.
+    pub unreadable: usize,
 }
 
 /// An integration's own item.
@@ -214,14 +216,20 @@ impl Store {
             .await
             .map_err(|error| StoreError::from_sdk("list integrations", error))?;
         let items = answer.items.unwrap_or_default();
+        let found = items.len();
         let integrations: Vec<Integration> = items
             .into_iter()
-            .map(|item| from_item::<IntegrationItem>(item)?.try_into())
-            .collect::<Result<_, StoreError>>()?;
+            .filter_map(|item| from_item::<IntegrationItem>(item).ok()?.try_into().ok())
+            .collect();
         let next = answer
             .last_evaluated_key
             .and_then(|last| last.get(PARTITION)?.as_s().ok()?.parse().ok());
-        Ok(DirectoryPage { integrations, next })
+        let unreadable = found - integrations.len();
+        Ok(DirectoryPage {
+            integrations,
+            next,
+            unreadable,
+        })
     }
 
     /// Notes how a try of the connection of an active integration went; `false` where it is not active, or was tried again

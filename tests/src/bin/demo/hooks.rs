@@ -95,10 +95,10 @@ impl Demo {
         let did = &ours["did"];
         says(&format!(
             "reconcile, as its schedule calls it: {} hooks looked at, {} failing, {} mended, {} lost change found, {} calls of Azure DevOps",
-            did["hooks"], 2, did["mended"], did["found"], did["calls"]
+            did["hooks"], did["failing"], did["mended"], did["found"], did["calls"]
         ));
         ensure!(
-            did["mended"] == 2 && did["failing"] == 0 && did["found"] == 1,
+            did["mended"] == 2 && did["failing"] == 2 && did["found"] == 1,
             "it did something else: {ours}"
         );
         for status in ["onProbation", "missing"] {

@@ -4,23 +4,28 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::Credentials;
+use aws_credential_types::Credentials;
 use axum::{
     Router,
     body::Bytes,
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     routing::post,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::locked;
+use crate::in_process::locked;
+
+/// How the bus is called.
+pub const PUT_EVENTS: &str = "AWSEvents.PutEvents";
+/// How a queue is called.
+pub const SEND: &str = "AmazonSQS.SendMessage";
 
 /// A call: its name, as `AWSEvents.PutEvents`, and what it asked.
-pub(crate) type Call = (String, Value);
+pub type Call = (String, Value);
 
 /// A service. It ends when it is dropped.
-pub(crate) struct AwsStub {
+pub struct AwsStub {
     url: String,
     calls: Arc<Mutex<Vec<Call>>>,
     serving: JoinHandle<()>,
@@ -28,7 +33,11 @@ pub(crate) struct AwsStub {
 
 impl AwsStub {
     /// A service that answers each call, by its name and what it asked, with a status and a body.
-    pub(crate) async fn start(
+    ///
+    /// # Errors
+    ///
+    /// Where no port is to be had.
+    pub async fn start(
         answer: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static,
     ) -> Result<Self> {
         let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
@@ -45,7 +54,7 @@ impl AwsStub {
                     let (status, told) = answer(&name, &asked);
                     locked(&kept).push((name, asked));
                     (
-                        StatusCode::from_u16(status).expect("a status"),
+                        StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
                         [(CONTENT_TYPE, "application/x-amz-json-1.0")],
                         told.to_string(),
                     )
@@ -64,8 +73,25 @@ impl AwsStub {
         })
     }
 
+    /// A bus and a queue that take whatever they are given.
+    ///
+    /// # Errors
+    ///
+    /// Where no port is to be had.
+    pub async fn that_takes_all() -> Result<Self> {
+        Self::start(|name, asked| {
+            if name == SEND {
+                return (200, json!({ "MessageId": "m" }));
+            }
+            let entries = asked["Entries"].as_array().map_or(0, Vec::len);
+            let taken = vec![json!({ "EventId": "e" }); entries];
+            (200, json!({ "FailedEntryCount": 0, "Entries": taken }))
+        })
+        .await
+    }
+
     /// The SDK's configuration for it.
-    pub(crate) async fn config(&self) -> SdkConfig {
+    pub async fn config(&self) -> SdkConfig {
         aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
             .credentials_provider(Credentials::new("stub", "stub", None, None, "stub"))
@@ -74,8 +100,17 @@ impl AwsStub {
             .await
     }
 
+    /// The same, which is then forgotten.
+    #[must_use]
+    pub fn take(&self, name: &str) -> Vec<Value> {
+        let mut calls = locked(&self.calls);
+        let of_name = calls.extract_if(.., |(found, _)| found == name);
+        of_name.map(|(_, asked)| asked).collect()
+    }
+
     /// What it was asked under a name, in order.
-    pub(crate) fn asked(&self, name: &str) -> Vec<Value> {
+    #[must_use]
+    pub fn asked(&self, name: &str) -> Vec<Value> {
         let calls = locked(&self.calls);
         let of_name = calls.iter().filter(|(found, _)| found == name);
         of_name.map(|(_, asked)| asked.clone()).collect()
