@@ -13,7 +13,7 @@ use anyhow::Result;
 
 use crate::Stack;
 
-pub use play::relied_on;
+pub use play::{RECONCILE_EVERY, relied_on};
 pub use schedule::{Happening, Schedule, clock};
 pub use tally::{Passes, Tally, table};
 

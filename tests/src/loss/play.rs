@@ -17,13 +17,13 @@ use store::keys::day_of;
 use super::{
     peer::Peer,
     schedule::{Deed, Happening, MAIN, PROJECTS, Place, Schedule, What},
-    tally::{Delivered, Passes, Tally},
+    tally::{Change, Delivered, Passes, Tally},
 };
 use crate::in_process::now;
 
 const ORGANIZATION: &str = "organizations/tidewater";
 /// How often `reconcile` is called, in seconds.
-const RECONCILE_EVERY: u32 = 15 * 60;
+pub const RECONCILE_EVERY: u32 = 15 * 60;
 /// How often it is looked which hooks are on probation, in seconds.
 const LOOK_EVERY: u32 = 60;
 /// How long a second may really take.
@@ -79,6 +79,11 @@ pub(crate) trait Receiver {
     /// What that has come to.
     async fn passes(&self) -> Result<Passes> {
         Ok(Passes::default())
+    }
+
+    /// What it was told when it asked Azure DevOps, beside what it has stored.
+    async fn has_read(&self) -> Result<Vec<Change>> {
+        Ok(Vec::new())
     }
 
     /// What it has stored.
@@ -309,7 +314,11 @@ impl<R: Receiver> Play<R> {
         self.reconcile().await?;
         let happened = self.witness.kept().await?;
         let published = self.azure_devops.events().len();
-        let mut tally = Tally::of(&happened, &self.receiver.kept().await?);
+        let mut tally = Tally::of(
+            &happened,
+            &self.receiver.kept().await?,
+            &self.receiver.has_read().await?,
+        );
         // Those of the night came before there was a hook.
         let at_night = PROJECTS.iter().map(|(_, repositories)| repositories.len());
         ensure!(

@@ -100,6 +100,20 @@ impl Schedule {
         Self::of(90 * MINUTE, 0..HOUR, 150, troubles)
     }
 
+    /// An hour with troubles that are longer than Azure DevOps' retries.
+    #[must_use]
+    pub fn broken() -> Self {
+        let troubles = [
+            (5 * MINUTE, Happening::PasswordRotates),
+            (10 * MINUTE, Happening::HooksGetPassword),
+            (16 * MINUTE, Happening::StoreGoes),
+            (24 * MINUTE, Happening::StoreReturns),
+            (34 * MINUTE, Happening::ThrottlingBegins),
+            (38 * MINUTE, Happening::ThrottlingEnds),
+        ];
+        Self::of(HOUR, 0..45 * MINUTE, 100, troubles)
+    }
+
     fn of(
         seconds: u32,
         work: std::ops::Range<u32>,

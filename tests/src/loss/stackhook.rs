@@ -13,7 +13,7 @@ use std::{
 use ado::Ado;
 use anyhow::{Context, Result, ensure};
 use bus::Bus;
-use domain::{IntegrationName, StackName, stack::Reference};
+use domain::{IntegrationName, stack::Reference};
 use hooks::How;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use queues::Queue;
@@ -29,7 +29,7 @@ use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle};
 use super::{
     play::Receiver,
     schedule::{Happening, MAIN},
-    tally::{Delivered, Passes},
+    tally::{Change, Delivered, Passes},
 };
 use crate::{
     Stack,
@@ -115,7 +115,6 @@ struct Work {
     /// Messages for `dispatch`, each with when it is due.
     messages: Vec<(Timestamp, Value)>,
     passes: Passes,
-    stacks: Vec<StackName>,
 }
 
 impl Stackhook {
@@ -265,11 +264,35 @@ impl Receiver for Stackhook {
         let Some(cared) = &self.cared else {
             return Ok(Passes::default());
         };
-        let runs = cared.runs().await?;
+        let runs = cared.runs(&self.name).await?;
         Ok(Passes {
             runs,
             ..locked(&cared.work).passes
         })
+    }
+
+    /// A pull request is decided upon as it is when its event is dispatched, however late that came.
+    async fn has_read(&self) -> Result<Vec<Change>> {
+        let Some(cared) = &self.cared else {
+            return Ok(Vec::new());
+        };
+        let mut read = Vec::new();
+        for stack in cared.store.linked(&self.name).await? {
+            let repository = &stack.repository.id;
+            let seen = cared
+                .store
+                .pull_requests_seen(&self.name, repository)
+                .await?;
+            for it in seen {
+                let number = u64::try_from(it.number)?;
+                read.extend(it.commits.into_iter().map(|commit| Change::PullRequest {
+                    number,
+                    status: it.status.clone(),
+                    commit,
+                }));
+            }
+        }
+        Ok(read)
     }
 
     async fn kept(&self) -> Result<Vec<Delivered>> {
@@ -362,9 +385,7 @@ impl Cared {
                 "name": new_name(repository), "kind": "module", "integration": integration,
                 "project": project, "repository": repository, "branch": MAIN,
             });
-            let made = body_of(self.stacks.handle(send("POST", "/stacks", &wanted)).await)?;
-            let name = made["name"].as_str().context("no name")?.parse()?;
-            locked(&self.work).stacks.push(name);
+            body_of(self.stacks.handle(send("POST", "/stacks", &wanted)).await)?;
         }
         Ok(())
     }
@@ -441,17 +462,14 @@ impl Cared {
     }
 
     /// How many runs there are, and how many of them say the same as another one.
-    async fn runs(&self) -> Result<(usize, usize)> {
-        let stacks = locked(&self.work).stacks.clone();
+    async fn runs(&self, name: &IntegrationName) -> Result<(usize, usize)> {
         let (mut all, mut distinct) = (0, HashSet::new());
-        for stack in stacks {
-            let (filter, mut after) = (
-                RunFilter {
-                    stack: Some(stack),
-                    state: None,
-                },
-                None,
-            );
+        for stack in self.store.linked(name).await? {
+            let filter = RunFilter {
+                stack: Some(stack.name),
+                state: None,
+            };
+            let mut after = None;
             loop {
                 let page = self.store.runs(&filter, after.as_ref(), PAGE, real_now());
                 let page = page.await?;
@@ -486,8 +504,9 @@ impl Cared {
             }
         };
         if found > 0 {
-            let since = now - A_DAY_AND_MORE;
-            let ids = self.store.undecided(name, (since, now)).await?;
+            // The pass itself took some real time.
+            let within = (now - A_DAY_AND_MORE, now + PASS);
+            let ids = self.store.undecided(name, within).await?;
             let mut work = locked(&self.work);
             for id in ids {
                 work.is_stored(id, now);

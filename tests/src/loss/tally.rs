@@ -8,6 +8,9 @@ use std::{
 
 use serde_json::Value;
 
+/// The status of a pull request that is open.
+const OPEN: &str = "active";
+
 /// What somebody who watches a repository has to learn of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
@@ -140,10 +143,13 @@ pub struct Tally {
     pub comments_lost: usize,
     /// Events that are stored more than once.
     pub twice: usize,
-    /// Branches whose tip at the end nothing that is stored tells of, and how many branches there are.
+    /// Branches whose tip at the end nothing that is stored or was read tells of, and how many branches there are.
     pub tips_missed: (usize, usize),
     /// The same of pull requests, and their status and source commit.
     pub pull_requests_missed: (usize, usize),
+    /// Of these pull requests, those that are closed by now and of which nothing at all was told: whoever did not know that they
+    /// were open has begun nothing that a closing would end.
+    pub opened_and_closed_unseen: usize,
     /// How long hooks were on probation, all of them together.
     pub on_probation: Duration,
     /// How many hooks there are.
@@ -156,7 +162,9 @@ pub struct Tally {
 
 impl Tally {
     /// Compares what happened, in its order, with what is kept of it.
-    pub(crate) fn of(happened: &[Delivered], kept: &[Delivered]) -> Self {
+    ///
+    /// `read` is what the receiver has been told beside that: how things were when it asked.
+    pub(crate) fn of(happened: &[Delivered], kept: &[Delivered], read: &[Change]) -> Self {
         let mut times: BTreeMap<&str, usize> = BTreeMap::new();
         for one in kept {
             *times.entry(&one.event).or_default() += 1;
@@ -179,14 +187,21 @@ impl Tally {
         let missed = |is_wanted: fn(&Thing) -> bool| {
             let all = || latest.iter().filter(|(thing, _)| is_wanted(thing));
             let missing = all().filter(|(_, change)| !known.contains(**change));
+            let missing = missing.filter(|(_, change)| !read.contains(*change));
             (missing.count(), all().count())
         };
+        let told_of: BTreeSet<Thing> = known.iter().map(|it| it.of()).collect();
+        let unseen = latest.iter().filter(|(thing, change)| {
+            let is_closed = matches!(change, Change::PullRequest { status, .. } if status != OPEN);
+            is_closed && !told_of.contains(thing) && !read.iter().any(|it| it.of() == **thing)
+        });
         Self {
             happened: events.len(),
             stored: events.keys().filter(|id| times.contains_key(*id)).count(),
             lost: lost.len(),
             comments_lost: lost.iter().filter(|(_, it)| it.is_empty()).count(),
             twice: times.values().filter(|times| **times > 1).count(),
+            opened_and_closed_unseen: unseen.count(),
             tips_missed: missed(|thing| matches!(thing, Thing::Branch(..))),
             pull_requests_missed: missed(|thing| matches!(thing, Thing::PullRequest(_))),
             ..Self::default()
@@ -205,7 +220,7 @@ impl Tally {
         self.tips_missed.0 + self.pull_requests_missed.0
     }
 
-    fn rows(&self) -> [(&'static str, String); 11] {
+    fn rows(&self) -> [(&'static str, String); 12] {
         let of = |(missed, all): (usize, usize)| format!("{missed} of {all}");
         let minutes = self.on_probation.as_secs() / 60;
         let answers = self.answers.iter();
@@ -220,6 +235,10 @@ impl Tally {
             ("changes missed at the end", self.missed().to_string()),
             ("  branch tips", of(self.tips_missed)),
             ("  pull request states", of(self.pull_requests_missed)),
+            (
+                "  … opened, closed unseen",
+                self.opened_and_closed_unseen.to_string(),
+            ),
             (
                 "hooks' time on probation",
                 format!("{} h {:02} min", minutes / 60, minutes % 60),
@@ -271,10 +290,10 @@ mod tests {
     #[test]
     fn what_a_later_change_covers_is_lost_but_not_missed() {
         let happened = [push("1", "main", "a"), push("2", "main", "b")];
-        let tally = Tally::of(&happened, &happened[1..]);
+        let tally = Tally::of(&happened, &happened[1..], &[]);
         assert_eq!((tally.absent(), tally.lost), (1, 1));
         assert_eq!(tally.tips_missed, (0, 1));
-        let tally = Tally::of(&happened, &happened[..1]);
+        let tally = Tally::of(&happened, &happened[..1], &[]);
         assert_eq!(tally.tips_missed, (1, 1));
     }
 
@@ -282,7 +301,7 @@ mod tests {
     fn a_change_that_was_found_again_under_another_id_is_not_lost() {
         let happened = [push("1", "main", "a"), pull_request("2", "completed")];
         let found = [push("recovered", "main", "a")];
-        let tally = Tally::of(&happened, &found);
+        let tally = Tally::of(&happened, &found, &[]);
         assert_eq!((tally.stored, tally.absent(), tally.lost), (0, 2, 1));
         assert_eq!(
             (tally.tips_missed, tally.pull_requests_missed),
@@ -291,9 +310,29 @@ mod tests {
     }
 
     #[test]
+    fn a_pull_request_that_was_closed_before_anything_told_of_it_is_missed_and_counted_as_such() {
+        let (open, closed) = (pull_request("1", "active"), pull_request("2", "abandoned"));
+        let happened = [open.clone(), closed];
+        let counted = |happened: &[Delivered], kept: &[Delivered]| {
+            let tally = Tally::of(happened, kept, &[]);
+            (tally.missed(), tally.opened_and_closed_unseen)
+        };
+        assert_eq!(counted(&happened, &[]), (1, 1));
+        assert_eq!(counted(&happened, &happened[..1]), (1, 0));
+        assert_eq!(counted(&[open], &[]), (1, 0));
+    }
+
+    #[test]
+    fn what_was_read_is_lost_as_an_event_but_not_missed() {
+        let happened = [pull_request("1", "completed")];
+        let tally = Tally::of(&happened, &[], &happened[0].changes);
+        assert_eq!((tally.lost, tally.pull_requests_missed), (1, (0, 1)));
+    }
+
+    #[test]
     fn an_event_that_is_there_twice_is_counted_once() {
         let one = pull_request("1", "active");
-        let tally = Tally::of(std::slice::from_ref(&one), &[one.clone(), one.clone()]);
+        let tally = Tally::of(std::slice::from_ref(&one), &[one.clone(), one.clone()], &[]);
         assert_eq!((tally.stored, tally.twice, tally.absent()), (1, 1, 0));
     }
 }
