@@ -204,6 +204,52 @@ async fn what_a_person_should_see_is_found_by_one_query_and_paged() -> Result<()
 }
 
 #[tokio::test]
+async fn of_a_time_that_ends_before_it_begins_there_is_nothing_to_see_and_nothing_is_asked()
+-> Result<()> {
+    let bed = Bed::new()?;
+    let linked = bed.linked().await?;
+    let webhook = bed.webhook().await;
+    for number in 0..2 {
+        post(&webhook, &linked, format!("no json {number}")).await;
+    }
+    let tap = Tap::counting(&bed.stack.description.endpoint_url).await?;
+    let kept_for = async |days| deliveries::App::new(bed.store_at(&tap.url()).await, days);
+    let page = async |app: &deliveries::App, filter: &str| -> Result<Value> {
+        let path = format!("/deliveries?integration={}&{filter}", linked.name);
+        body_of(app.handle(get(&path)).await)
+    };
+    let app = kept_for(RETENTION_DAYS).await;
+    let first = page(&app, "outcome=quarantined&pageSize=1").await?;
+    let token = first["nextPageToken"].as_str().context("no more")?;
+    let before = tap.count("Query");
+    let mut asked = 0;
+    let later = (now() + SignedDuration::from_hours(1)).to_string();
+    for outcome in ["parked", "quarantined", "oversize", "dispatched", ""] {
+        for time in [
+            format!("from={later}"),
+            "to=2020-01-01".to_owned(),
+            "to=-009999-01-03T00:00:00Z".to_owned(),
+            "from=9999-12-31".to_owned(),
+        ] {
+            let nothing = page(&app, &format!("outcome={outcome}&{time}")).await?;
+            assert_eq!(nothing, json!({ "deliveries": [] }), "{outcome} {time}");
+            asked += 1;
+        }
+    }
+    // What a page ended with is kept no longer when the next one is asked for.
+    let forgetful = kept_for(0).await;
+    let filter = format!("outcome=quarantined&pageSize=1&pageToken={token}");
+    let nothing = page(&forgetful, &filter).await?;
+    assert_eq!(nothing, json!({ "deliveries": [] }));
+    // One for the integration each time.
+    assert_eq!(tap.count("Query"), before + asked + 1);
+    // And a time that is as wide as can be is no trouble.
+    let all = page(&app, "outcome=quarantined&from=-009999-01-01&to=9999-12-31").await?;
+    assert_eq!(all["deliveries"].as_array().map(Vec::len), Some(2));
+    Ok(())
+}
+
+#[tokio::test]
 async fn without_an_integration_the_deliveries_of_all_are_listed_also_of_unlinked_ones()
 -> Result<()> {
     let bed = Bed::new()?;

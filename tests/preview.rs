@@ -74,6 +74,26 @@ async fn pushes_are_told_by_the_paths_that_were_kept_in_the_words_of_a_decision(
     };
     assert_eq!(harbor.verdict(main, &whole).await?.0, "none");
 
+    // Named twice, it is told once, where it was named first.
+    let twice = [fix, main, fix].map(ToString::to_string);
+    let answer = preview(&harbor, json!({ "deliveries": twice })).await?;
+    let rows = answer["deliveries"].as_array().context("no deliveries")?;
+    let told_of: Vec<&str> = rows.iter().filter_map(|row| row["id"].as_str()).collect();
+    assert_eq!(told_of, twice[..2]);
+    let (store, same) = (harbor.bed.store().await, [main.clone(), main.clone()]);
+    assert_eq!(store.deliveries(&same).await?.len(), 1);
+    assert_eq!(store.outcomes(&same).await?.len(), 1);
+    // Ends of time at which there is no week before, and nothing after.
+    for time in [
+        json!({ "to": "-009999-01-03T00:00:00Z" }),
+        json!({ "from": "9999-12-30T00:00:00Z" }),
+        json!({ "to": "-009999-01-01" }),
+    ] {
+        let answer = preview(&harbor, time).await?;
+        assert_eq!(answer["deliveries"], json!([]), "{answer}");
+        assert_eq!(answer["more"], false);
+    }
+
     for (changes, expected) in [
         (
             json!({ "projectRoot": "prod" }),

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use domain::{RunState, outcome::OutcomeWord};
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::{RunState, outcome::OutcomeWord, run::Rerun};
 use reqwest::Method;
 use serde_json::{Value, json};
 use store::DeliveryId;
@@ -277,10 +278,11 @@ async fn a_rerun_that_is_put_off_or_parked_stays_one() -> Result<()> {
     let parked = harbor.outcome(&ids[0]).await?;
     assert_eq!(
         (parked.outcome.word, parked.rerun),
-        (OutcomeWord::Parked, Some(2))
+        (OutcomeWord::Parked, Some(Rerun::Redelivery(2)))
     );
     again(&harbor, &ids[0], json!({})).await?;
-    assert_eq!(harbor.outcome(&ids[0]).await?.rerun, Some(2));
+    let parked = harbor.outcome(&ids[0]).await?;
+    assert_eq!(parked.rerun, Some(Rerun::Redelivery(2)));
     harbor.new_token("older").await?;
     let unpark = json!({ "kind": "unpark", "integration": harbor.linked.name });
     Dispatching::hand(&harbor.app, vec![Dispatching::message(&unpark, 1)]).await?;
@@ -530,6 +532,186 @@ async fn a_range_says_first_what_would_run_and_then_makes_just_that() -> Result<
     Ok(())
 }
 
+/// How many runs a stack gets by a range that is sent again for new runs; the answer tells that before.
+async fn reruns(harbor: &Dispatching, stack: &domain::StackName, more: Value) -> Result<usize> {
+    let mut wish = json!({ "integration": harbor.linked.name, "rerun": true, "dryRun": true });
+    for (field, value) in more.as_object().context("no fields")? {
+        wish[field] = value.clone();
+    }
+    let before = harbor.runs(stack).await?.len();
+    let (_, dry) = range(harbor, &wish).await?;
+    wish["dryRun"] = json!(false);
+    let (status, done) = range(harbor, &wish).await?;
+    ensure!(status == 202, "{done}");
+    ensure!(done["runs"] == dry["runs"], "{done} {dry}");
+    dispatched(harbor, &done).await?;
+    let made = harbor.runs(stack).await?.len() - before;
+    let foretold: usize = done["deliveries"]
+        .as_array()
+        .context("no deliveries")?
+        .iter()
+        .flat_map(|row| stacks_of(row, "runs"))
+        .filter(|name| name == stack.as_str())
+        .count();
+    ensure!(foretold == made, "{made} runs: {done}");
+    Ok(made)
+}
+
+#[tokio::test]
+async fn what_several_deliveries_of_a_range_tell_of_has_one_new_run() -> Result<()> {
+    let mut harbor = Dispatching::start().await?;
+    let stack = harbor.stack(json!({ "projectRoot": "prod" })).await?;
+    pull_request(&harbor, "fix", false).await?;
+    harbor.dispatch().await?;
+    for content in ["2", "3"] {
+        harbor
+            .push(json!({ "branch": "fix", "files": { "prod/fix.tf": content } }))
+            .await?;
+        harbor.dispatch().await?;
+    }
+    let before = harbor.runs(&stack).await?;
+    assert_eq!(before.len(), 3, "one for each commit");
+    let of_pull_requests = json!({ "repository": "platform" });
+    assert_eq!(reruns(&harbor, &stack, of_pull_requests.clone()).await?, 1);
+    let runs = harbor.runs(&stack).await?;
+    let new = runs.iter().find(|run| !before.contains(run));
+    let tip = before.iter().max_by_key(|run| run.requested_at);
+    assert_eq!(
+        new.map(|run| (&run.commit, run.state)),
+        tip.map(|run| (&run.commit, RunState::Queued))
+    );
+    // Again is again: whose run the one before was does not matter.
+    assert_eq!(reruns(&harbor, &stack, of_pull_requests).await?, 1);
+
+    // A push that came by itself, and was found as well.
+    let main = harbor.stack(json!({ "projectRoot": "docs" })).await?;
+    let mut told = Vec::new();
+    for content in ["1", "2"] {
+        harbor
+            .push(json!({ "branch": "main", "files": { "docs/a.md": content } }))
+            .await?;
+        told.extend(harbor.sent().await?);
+    }
+    let mut found = told[1].clone();
+    found["id"] = json!(uuid::Uuid::new_v4());
+    // The newer one first, so the older one is superseded: a range does not bring that back.
+    for body in [&told[1], &found, &told[0]] {
+        harbor.dispatched(std::slice::from_ref(body)).await?;
+    }
+    let is_of = |run: &domain::Run| run.push_id == told[1]["resource"]["pushId"].as_i64();
+    let pushes = json!({ "eventType": "git.push", "requestId": "outage-3" });
+    assert_eq!(reruns(&harbor, &main, pushes.clone()).await?, 1);
+    let runs = harbor.runs(&main).await?;
+    assert_eq!(runs.iter().filter(|run| is_of(run)).count(), 2);
+    assert_eq!(runs.len(), 3, "{runs:?}");
+    // The same wish once more is the same wish.
+    let (_, same) = range(&harbor, &{
+        let mut same = pushes;
+        same["integration"] = json!(harbor.linked.name);
+        same["rerun"] = json!(true);
+        same
+    })
+    .await?;
+    dispatched(&harbor, &same).await?;
+    assert_eq!(harbor.runs(&main).await?.len(), 3);
+
+    // Each alone is asked for on purpose.
+    let ids = harbor.stored(&[told[1].clone(), found]).await?;
+    for id in &ids {
+        again(&harbor, id, json!({ "rerun": true })).await?;
+    }
+    assert_eq!(harbor.runs(&main).await?.len(), 5);
+    // Both have a run of their own now, and the push has one more.
+    let pushes = json!({ "eventType": "git.push", "requestId": "outage-4" });
+    assert_eq!(reruns(&harbor, &main, pushes).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_delivery_is_sent_again_a_thousand_times_and_no_more() -> Result<()> {
+    let mut harbor = Dispatching::start().await?;
+    harbor
+        .push(json!({ "branch": "main", "files": { "a": "1" } }))
+        .await?;
+    harbor
+        .push(json!({ "branch": "main", "files": { "a": "2" } }))
+        .await?;
+    let ids = harbor.dispatch().await?;
+    let named = json!({ "requestId": "the-first" });
+    assert_eq!(ask(&harbor, &ids[0], named.clone()).await?["redelivery"], 1);
+    let endpoint = &harbor.bed.stack.description.endpoint_url;
+    let text = |text: String| AttributeValue::S(text);
+    let number = AttributeValue::N(store::MOST_REDELIVERIES.to_string());
+    let sort = format!("{}#redelivery#001000", ids[0].sort());
+    aws_sdk_dynamodb::Client::new(&harbor.bed.aws_at(endpoint).await)
+        .put_item()
+        .table_name(harbor.bed.tables().events)
+        .item("pk", text(ids[0].partition().to_owned()))
+        .item("sk", text(sort))
+        .item("redelivery", number)
+        .send()
+        .await?;
+    let deliveries = harbor.bed.deliveries().await;
+    let path = format!("/deliveries/{}/redelivery", ids[0]);
+    let (status, refused) = parts(&deliveries.handle(send("POST", &path, &json!({}))).await)?;
+    assert_eq!(
+        (status, problem(&refused)),
+        (409, "too-many-redeliveries"),
+        "{refused}"
+    );
+    // A wish that was granted is granted still.
+    assert_eq!(ask(&harbor, &ids[0], named).await?["redelivery"], 1);
+
+    let (status, answer) = range(&harbor, &json!({ "integration": harbor.linked.name })).await?;
+    assert_eq!(status, 202, "{answer}");
+    assert_eq!(
+        (
+            &answer["matched"],
+            &answer["redelivered"],
+            &answer["skipped"]
+        ),
+        (&json!(2), &json!(1), &json!(1))
+    );
+    let why = row(&answer, &ids[0])?["skipped"].as_str();
+    assert!(why.is_some_and(|why| why.contains("1000 times")), "{why:?}");
+    assert_eq!(row(&answer, &ids[1])?["redelivery"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wish_without_a_name_is_one_wish_on_all_of_its_pages() -> Result<()> {
+    let mut harbor = Dispatching::start().await?;
+    harbor
+        .push(json!({ "branch": "main", "files": { "a": "1" } }))
+        .await?;
+    let template = harbor.sent().await?.remove(0);
+    let bodies: Vec<Value> = (0..201)
+        .map(|number| {
+            let mut body = template.clone();
+            body["id"] = json!(uuid::Uuid::new_v4());
+            body["resource"]["pushId"] = json!(1_000 + number);
+            body
+        })
+        .collect();
+    harbor.stored(&bodies).await?;
+    let mut wish = json!({ "integration": harbor.linked.name, "rerun": true });
+    let (_, first) = range(&harbor, &wish).await?;
+    wish["pageToken"] = first["nextPageToken"].clone();
+    for _ in 0..2 {
+        let (_, second) = range(&harbor, &wish).await?;
+        assert_eq!(second["deliveries"][0]["redelivery"], 1, "{second}");
+    }
+    let asked = async |id: &Value| -> Result<Value> {
+        let id: DeliveryId = id.as_str().context("no id")?.parse()?;
+        let record = told(&harbor, &id, 1).await?;
+        Ok(record["dynamodb"]["NewImage"]["request"].clone())
+    };
+    let (_, second) = range(&harbor, &wish).await?;
+    let of_both = [&first, &second].map(|page| &page["deliveries"][0]["id"]);
+    assert_eq!(asked(of_both[0]).await?, asked(of_both[1]).await?);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_range_goes_on_page_by_page_and_a_named_wish_is_one_wish() -> Result<()> {
     let mut harbor = Dispatching::start().await?;
@@ -614,6 +796,12 @@ async fn a_range_is_what_its_filters_mean_and_what_is_no_event_is_skipped() -> R
         (json!({ "outcome": "parked" }), 0, 0),
         (json!({ "from": "2026-01-01", "to": "2026-01-02" }), 0, 0),
         (json!({ "from": crate::support::now().to_string() }), 0, 0),
+        (json!({ "outcome": "parked", "from": "9999-01-01" }), 0, 0),
+        (
+            json!({ "outcome": "quarantined", "to": "2020-01-01" }),
+            0,
+            0,
+        ),
     ] {
         let mut wish = more.clone();
         wish["integration"] = name.clone();

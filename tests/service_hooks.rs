@@ -1349,6 +1349,151 @@ async fn a_hook_that_cannot_be_given_the_password_keeps_the_old_one_valid_until_
     Ok(())
 }
 
+/// Whether the old and the new password of a rotation count at a moment.
+async fn counting(site: &Site, old: &str, at: jiff::Timestamp) -> Result<[bool; 2]> {
+    let store = site.bed.store().await;
+    let record = store.webhook_record(&site.linked.name).await?;
+    let passwords = record.context("no record")?.passwords;
+    let new = site.password().await?;
+    let of = |password: &str| {
+        let digest = PasswordDigest::of(password.as_bytes());
+        passwords.matches(&digest.sha256, at)
+    };
+    Ok([of(old), of(new.expose())])
+}
+
+#[tokio::test]
+async fn a_rotation_that_did_not_reach_all_hooks_ends_once_a_person_has_made_or_removed_them()
+-> Result<()> {
+    for (method, project) in [("PUT", "Harbor"), ("DELETE", "Harbor")] {
+        let site = Site::start().await?;
+        site.make("Harbor").await?;
+        site.make("Quay%20Works").await?;
+        let stuck = site.one_of_ours("git.push").await?;
+        let id = stuck["id"].as_str().context("no id")?;
+        site.fault(json!({ "kind": "status", "method": "PUT", "path": id }))
+            .await?;
+        let rotated = site.does("POST", "webhook/rotation", json!({})).await?;
+        assert_eq!(rotated["serviceHooks"]["updated"], 9, "{rotated}");
+        assert_eq!(rotated["previousPasswordValidUntil"], Value::Null);
+        let old = site.linked.password.clone();
+        let month = now() + SignedDuration::from_hours(24 * 30);
+        // What leaves that hook as it was ends nothing.
+        let of_both = if stuck["publisherInputs"]["projectId"] == site.harbor().await?.id.as_str() {
+            ["Quay%20Works", "Harbor"]
+        } else {
+            ["Harbor", "Quay%20Works"]
+        };
+        let other = site
+            .does(method, &format!("service-hooks/{}", of_both[0]), json!({}))
+            .await?;
+        assert_eq!(other.get("previousPasswordValidUntil"), None, "{project}");
+        assert_eq!(counting(&site, &old, month).await?, [true; 2]);
+        site.no_faults().await?;
+        let done = site
+            .does(method, &format!("service-hooks/{}", of_both[1]), json!({}))
+            .await?;
+        let until = done["previousPasswordValidUntil"].as_str();
+        let until: jiff::Timestamp = until.with_context(|| format!("{done}"))?.parse()?;
+        let hour = SignedDuration::from_hours(1);
+        assert!((hour * 23..hour * 25).contains(&until.duration_since(now())));
+        assert_eq!(counting(&site, &old, until - hour).await?, [true; 2]);
+        assert_eq!(counting(&site, &old, until + hour).await?, [false, true]);
+        // It is ended once.
+        let again = site
+            .does(method, &format!("service-hooks/{}", of_both[1]), json!({}))
+            .await?;
+        assert_eq!(again.get("previousPasswordValidUntil"), None, "{again}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rotation_that_was_cut_off_is_not_ended_by_making_or_removing_hooks() -> Result<()> {
+    let site = Site::start().await?;
+    let (store, name) = (site.bed.store().await, &site.linked.name);
+    let leased = site.leased("rotation").await?;
+    let password = secrets::generate_password()?;
+    let digest = PasswordDigest::of(password.expose().as_bytes());
+    let sha256 = digest.sha256;
+    let digests = domain::password::with_new(&leased.digests, digest, now(), false)?;
+    let began = store.begin_rotation(name, "rotation", &digests, &sha256, now());
+    ensure!(began.await?);
+    let secrets = site.bed.secrets().await;
+    secrets.keep_password(name, &password).await?;
+    store.release(name, "rotation").await?;
+    let month = now() + SignedDuration::from_hours(24 * 30);
+    for method in ["PUT", "DELETE"] {
+        let done = site.does(method, "service-hooks/Harbor", json!({})).await?;
+        assert_eq!(done.get("previousPasswordValidUntil"), None, "{done}");
+        let both = counting(&site, &site.linked.password, month).await?;
+        assert_eq!(both, [true; 2], "{method}");
+    }
+    // Whoever calls it again is told the password, and until when the one before counts.
+    let rotated = site.does("POST", "webhook/rotation", json!({})).await?;
+    assert_eq!(rotated["password"], password.expose());
+    assert!(rotated["previousPasswordValidUntil"].is_string());
+    let both = counting(&site, &site.linked.password, month).await?;
+    assert_eq!(both, [false, true]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_time_is_over_while_hooks_are_written_nobody_may_follow_at_once() -> Result<()> {
+    let hurry = Duration::from_millis(1_500);
+    let mut site = Site::start().await?;
+    site.make("Harbor").await?;
+    let endpoint = site.bed.stack.description.endpoint_url.clone();
+    let hurried = setup_at(
+        &site.bed,
+        site.azure_devops.url(),
+        &site.webhook_url,
+        &endpoint,
+    );
+    site.setup = hurried.await?.with_hooks_within(hurry);
+    let store = site.bed.store().await;
+    let slow = |method: &str| json!({ "kind": "latency", "method": method, "path": "/hooks/subscriptions/", "milliseconds": 2_500 });
+    for (method, rest, of) in [
+        ("POST", "webhook/rotation", "PUT"),
+        ("DELETE", "service-hooks/Harbor", "DELETE"),
+    ] {
+        site.fault(slow(of)).await?;
+        let done = site.does(method, rest, json!({})).await?;
+        site.no_faults().await?;
+        let failed = done["serviceHooks"].get("failed");
+        let failed = failed.unwrap_or(&done["serviceHooksLeft"]).to_string();
+        assert!(failed.contains("may still arrive"), "{done}");
+        assert!(failed.contains("no time left"), "{done}");
+        assert!(done["notes"].to_string().contains("two minutes"), "{done}");
+        for (method, rest) in [
+            ("PUT", "service-hooks/Harbor"),
+            ("POST", "webhook/rotation"),
+        ] {
+            let (status, body) = site.call(method, rest, json!({})).await?;
+            assert_eq!((status, problem(&body)), (409, "in-progress"), "{body}");
+        }
+        // The two minutes are over.
+        let later = now() + SignedDuration::from_mins(3);
+        let free = store.lease(&site.linked.name, "later", later).await?;
+        assert!(matches!(free, Lease::Yes(_)), "{free:?}");
+        store.release(&site.linked.name, "later").await?;
+    }
+
+    let slow = json!({ "kind": "latency", "method": "POST", "path": "/hooks/subscriptions?", "milliseconds": 2_500 });
+    site.fault(slow).await?;
+    let name = new_name("hurried");
+    let (status, body) = create_with(&site, &name, "good", json!(["Harbor"])).await?;
+    assert_eq!(status, 201, "{body}");
+    let failed = body["serviceHooks"]["failed"].to_string();
+    assert!(failed.contains("may still arrive"), "{body}");
+    assert!(body["notes"].to_string().contains("two minutes"), "{body}");
+    site.no_faults().await?;
+    let rest = "service-hooks/Harbor";
+    let (status, body) = call(&site.setup, &name, "PUT", rest, &Value::Null).await?;
+    assert_eq!((status, problem(&body)), (409, "in-progress"), "{body}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_rotation_with_a_token_that_is_dead_goes_on_and_the_old_password_counts_unless_forced()
 -> Result<()> {
@@ -1496,6 +1641,68 @@ async fn unlinking_deletes_exactly_our_hooks_and_410_takes_care_of_the_rest() ->
         .find(|it| it.url == endpoint)
         .context("gone")?;
     assert_eq!(by_hand.status, "disabledBySystem");
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_the_token_cannot_be_read_for_a_moment_nothing_is_removed_and_the_next_call_goes_on()
+-> Result<()> {
+    let site = Site::start().await?;
+    site.make("Harbor").await?;
+    let read = |call: &str, _: usize| match call {
+        "secretsmanager.GetSecretValue" => Fate::Cut,
+        _ => Fate::Pass,
+    };
+    let tap = Tap::on(&site.bed.stack.description.endpoint_url, read).await?;
+    let unlink = site
+        .bed
+        .unlink_of(site.azure_devops.url(), &tap.url())
+        .await;
+    let path = format!("/integrations/{}", site.linked.name);
+    let tried = unlink.handle(send("DELETE", &path, &Value::Null)).await;
+    let (status, body) = parts(&tried)?;
+    assert_eq!((status, problem(&body)), (503, "unavailable"), "{body}");
+    assert!(tried.headers().contains_key("retry-after"));
+    assert_eq!(tap.calls().get("secretsmanager.DeleteSecret"), None);
+    assert_eq!(site.ours().await?.len(), 5);
+    assert_eq!(site.known().await?.len(), 5);
+    let webhook = site.bed.webhook().await;
+    assert_eq!(post(&webhook, &site.linked, "{}").await, 200);
+    let unlinked = site.unlink().await?;
+    assert_eq!(
+        (&unlinked["status"], &unlinked["serviceHooksRemoved"]),
+        (&json!("unlinked"), &json!(5)),
+        "{unlinked}"
+    );
+    assert_eq!(unlinked["secretsRemoved"], 2);
+    assert_eq!(site.ours().await?, [Value::Null; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn reading_the_token_counts_towards_the_time_that_unlinking_has_for_hooks() -> Result<()> {
+    let site = Site::start().await?;
+    site.make("Harbor").await?;
+    // Either would have had the time alone.
+    let two = Duration::from_secs(2);
+    let read = move |call: &str, _: usize| match call {
+        "secretsmanager.GetSecretValue" => Fate::Delay(two),
+        _ => Fate::Pass,
+    };
+    let slow = json!({ "kind": "latency", "method": "DELETE", "milliseconds": 2_000 });
+    site.fault(slow).await?;
+    let tap = Tap::on(&site.bed.stack.description.endpoint_url, read).await?;
+    let unlink = site
+        .bed
+        .unlink_of(site.azure_devops.url(), &tap.url())
+        .await
+        .with_hooks_within(Duration::from_millis(3_500));
+    let path = format!("/integrations/{}", site.linked.name);
+    let unlinked = body_of(unlink.handle(send("DELETE", &path, &Value::Null)).await)?;
+    assert_eq!(unlinked["serviceHooksRemoved"], 0, "{unlinked}");
+    let left = unlinked["serviceHooksLeft"].as_array().context("none")?;
+    assert_eq!(left.len(), 5, "{unlinked}");
+    assert_eq!(unlinked["status"], "unlinked");
     Ok(())
 }
 

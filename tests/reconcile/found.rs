@@ -511,6 +511,11 @@ async fn failed_notifications_are_taken_once_with_their_bodies_more_than_a_page_
 async fn failed_notifications_of_days_ago_are_filed_as_if_they_had_come_then() -> Result<()> {
     let (caring, stack) = compared().await?;
     let ago = |days: i64| SignedDuration::from_hours(24 * days);
+    // The hooks are a week old.
+    for mut hook in caring.store.hooks_of(&caring.linked.name).await? {
+        hook.since -= ago(7);
+        caring.store.keep_hook(&caring.linked.name, &hook).await?;
+    }
     let skew = async |days: i64| {
         let clock = json!({ "skewMilliseconds": -ago(days).as_millis() });
         caring.control(Method::PUT, "clock", clock).await
@@ -544,8 +549,8 @@ async fn failed_notifications_of_days_ago_are_filed_as_if_they_had_come_then() -
         .iter()
         .map(|it| now().duration_since(it.head.received).as_hours() / 24)
         .collect();
-    // What is younger than two days came now; and so did the tip, since nobody had dispatched any of them when it was compared.
-    assert_eq!(days, [6, 4, 0, 0]);
+    // What is younger than two days came now. That they were stored is enough for comparing not to find the tip once more.
+    assert_eq!(days, [6, 4, 0]);
     assert!(stored.iter().all(|it| it.head.recovered));
     caring.dispatch_of(8).await?;
     assert_eq!(pushed(&caring.runs(&stack).await?).last(), pushes.last());

@@ -23,7 +23,7 @@ use crate::support::{
     answer::{INTERNAL_ERROR, THROTTLED},
     aws, azure_devops,
     caring::{Caring, PASS, pass_of},
-    new_name, now,
+    json as body_of, new_name, now, send,
 };
 
 /// By then whatever a pass that died had for itself is free again.
@@ -484,8 +484,8 @@ async fn whoever_begins_a_pass_has_it_alone_until_it_ends_or_its_time_is_over() 
 }
 
 #[tokio::test]
-async fn after_ten_minutes_without_dynamodb_what_the_webhook_could_not_store_is_found() -> Result<()>
-{
+async fn s9_after_ten_minutes_without_dynamodb_what_the_webhook_could_not_store_is_found()
+-> Result<()> {
     let bed = Bed::new()?;
     let is_down = Arc::new(AtomicBool::new(false));
     let judge = {
@@ -523,4 +523,107 @@ async fn after_ten_minutes_without_dynamodb_what_the_webhook_could_not_store_is_
     let tip = caring.tip("main").await?;
     assert!(commits(&caring, &stack).await?.contains(&tip));
     caring.is_all_found().await
+}
+
+/// A bed with integrations of its own: a pass over all of them meets those of no other test.
+async fn bed_of_its_own() -> Result<Bed> {
+    let mut bed = Bed::new()?;
+    let dynamodb = async |target: &str, body: Value| {
+        aws(
+            &bed.stack,
+            "dynamodb",
+            &format!("DynamoDB_20120810.{target}"),
+            body,
+        )
+        .await
+    };
+    let like = json!({ "TableName": bed.tables().integrations });
+    let like = dynamodb("DescribeTable", like).await?;
+    let like = &like["Table"];
+    let indexes = like["GlobalSecondaryIndexes"]
+        .as_array()
+        .context("no indexes")?;
+    let indexes: Vec<Value> = indexes
+        .iter()
+        .map(|it| json!({ "IndexName": it["IndexName"], "KeySchema": it["KeySchema"], "Projection": it["Projection"] }))
+        .collect();
+    let name = new_name("integrations");
+    let table = json!({
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": like["KeySchema"],
+        "AttributeDefinitions": like["AttributeDefinitions"],
+        "GlobalSecondaryIndexes": indexes,
+    });
+    dynamodb("CreateTable", table).await?;
+    let tables = &mut bed.stack.description.scratch_tables;
+    tables.insert("integrations".to_owned(), name);
+    Ok(bed)
+}
+
+#[tokio::test]
+async fn integrations_in_trouble_do_not_keep_another_from_being_cared_for() -> Result<()> {
+    let bed = bed_of_its_own().await?;
+    let webhook = bed.webhook().await;
+    let caring = Caring::behind(webhook, bed, azure_devops().await?, |_| {}).await?;
+    let stack = caring.stack(json!({ "projectRoot": "prod" })).await?;
+    let mut faults = Vec::new();
+    // More than are seen to at once.
+    let kinds = ["drop", "status", "cutOff"];
+    for kind in kinds.into_iter().cycle().take(9) {
+        let broken = json!({
+            "name": new_name("broken"),
+            "organizationUrl": format!("{}/breakwater", caring.azure_devops.url()),
+            "personalAccessToken": caring.azure_devops.token("otherOrganization"),
+        });
+        body_of(
+            caring
+                .setup
+                .handle(send("POST", "/integrations", &broken))
+                .await,
+        )?;
+        // One for each of them, the first that they call.
+        faults.push(json!({ "kind": kind, "path": "/breakwater/", "times": 1 }));
+    }
+    for fault in faults {
+        caring.control(Method::POST, "faults", fault).await?;
+    }
+    lost_push(&caring, "main", json!({ "prod/a.tf": "1" })).await?;
+    let nothing = Trigger::Scheduled(Value::Null);
+    let did = caring.reconcile.pass(nothing, PASS, now()).await?;
+    let all = did["integrations"].as_array().context("none")?;
+    assert_eq!(all.len(), 10, "{did}");
+    for one in all {
+        let is_well = one["integration"] == caring.linked.name.as_str();
+        assert_eq!(one["did"]["unfinished"], !is_well, "{one}");
+        assert_eq!(count(one, "found"), u64::from(is_well), "{one}");
+    }
+    caring.dispatch().await?;
+    assert_eq!(caring.runs(&stack).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_only_a_few_calls_are_taken_at_a_time_all_that_a_pass_does_has_its_turn() -> Result<()>
+{
+    let (caring, stack) = compared().await?;
+    lost_push(&caring, "main", json!({ "prod/a.tf": "1" })).await?;
+    caring.a_day_passes().await?;
+    // Each second look at a hook is followed by a wait that is too long for a pass.
+    let fault = json!({ "kind": "delayed", "path": "/subscriptions/", "every": 2, "retryAfterSeconds": 60, "milliseconds": 1 });
+    caring.control(Method::POST, "faults", fault).await?;
+    let mut passes = 0;
+    loop {
+        let at = now() + SignedDuration::from_secs(90) * passes;
+        passes += 1;
+        let did = caring.pass_at(at).await?;
+        if did["did"]["unfinished"] == false {
+            assert_eq!(count(&did, "found"), 1, "{did}");
+            break;
+        }
+        assert!(passes < 5, "two, two and one of five hooks: {did}");
+    }
+    caring.dispatch().await?;
+    assert_eq!(caring.runs(&stack).await?.len(), 1);
+    Ok(())
 }

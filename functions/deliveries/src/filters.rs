@@ -157,7 +157,11 @@ fn moment(
             Edge::End => day.at(23, 59, 59, 999_999_999),
         };
         // A day that no moment can stand for is further away than anything that is kept.
-        TimeZone::UTC.to_timestamp(time).unwrap_or(Timestamp::MAX)
+        let away = match day.year() < 0 {
+            true => Timestamp::MIN,
+            false => Timestamp::MAX,
+        };
+        TimeZone::UTC.to_timestamp(time).unwrap_or(away)
     };
     let parse = |text: &str| {
         text.parse::<Timestamp>()

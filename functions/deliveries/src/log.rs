@@ -182,6 +182,8 @@ pub async fn find<T>(
         is_full: false,
     };
     match wanted.attention() {
+        // Nothing was received after the end, and DynamoDB refuses to look.
+        _ if wanted.from > wanted.to => {}
         Some(index) => page.fill_by_index(store, wanted, index).await?,
         None => page.fill_by_days(store, wanted, started).await?,
     }

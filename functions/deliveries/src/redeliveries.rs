@@ -1,15 +1,16 @@
 //! Deliveries asked for again: one, or all that a range and filters mean; and what would come of it, without doing it.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
 use domain::{
-    Guid, IntegrationName, Outcome, Stack, StackName, Status,
+    Event, Guid, IntegrationName, Outcome, Stack, StackName, Status,
     foresight::{self, Foreseen, Would},
     outcome::Verdict,
-    rules,
+    rules::{self, Subject},
 };
 use edge::{Problem, ProblemKind, http::Answer};
 use envelope::Notification;
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{AskedAgain, DeliveryHead, OutcomeRecord, Store};
+use store::{Asked, AskedAgain, DeliveryHead, MOST_REDELIVERIES, NewRuns, OutcomeRecord, Store};
 
 use crate::{
     App,
@@ -63,6 +64,16 @@ struct RangeRequest {
     page_token: Option<String>,
 }
 
+/// Where a page of a range ended.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    #[serde(flatten)]
+    after: Cursor,
+    /// What the wish is called: it is one wish on all of its pages.
+    #[serde(default)]
+    name: Option<String>,
+}
+
 /// What a page token of a range is good for: the same wish, and no other.
 #[derive(Serialize)]
 struct Wish<'a> {
@@ -82,7 +93,10 @@ pub(crate) async fn one(app: &App, request: &Request, id: &str, now: Timestamp) 
         return Err(Problem::new(ProblemKind::NotAnEvent, why));
     }
     let asked = AskedAgain {
-        rerun: body.rerun,
+        new_runs: match body.rerun {
+            true => NewRuns::OfDelivery,
+            false => NewRuns::None,
+        },
         request: &name,
     };
     let asked = app
@@ -90,12 +104,19 @@ pub(crate) async fn one(app: &App, request: &Request, id: &str, now: Timestamp) 
         .redeliver(&delivery.head, asked, app.retention, now)
         .await
         .map_err(Problem::ours)?;
+    let Asked::Yes(redelivery) = asked else {
+        return Err(Problem::new(ProblemKind::TooManyRedeliveries, too_often()));
+    };
     let body = json!({
         "id": delivery.head.id.to_string(),
-        "redelivery": asked.number,
-        "rerun": asked.rerun,
+        "redelivery": redelivery.number,
+        "rerun": redelivery.rerun.is_some(),
     });
     Ok((StatusCode::ACCEPTED, body))
+}
+
+fn too_often() -> String {
+    format!("it was sent again {MOST_REDELIVERIES} times, which is the most")
 }
 
 /// What tells a wish from all others: what the caller calls it by, so that the same again is the same wish.
@@ -131,13 +152,15 @@ pub(crate) async fn range(app: &App, request: &Request, now: Timestamp) -> Answe
         request_id: body.request_id.as_deref(),
     };
     let after = body.page_token.as_deref().filter(|token| !token.is_empty());
-    let after = after.map(|token| edge::http::body_state(request, &wish, token));
+    let place = after.map(|token| edge::http::body_state::<Place>(request, &wish, token));
+    let place = place.transpose()?;
+    let (after, name) = place.map_or((None, None), |place| (Some(place.after), place.name));
     let extent = Extent {
         size: MOST,
         at_once: BODIES_AT_ONCE,
-        after: after.transpose()?,
+        after,
     };
-    let name = request_id(body.request_id.clone())?;
+    let name = request_id(body.request_id.clone().or(name))?;
     let wanted = filters.clone().wanted(app, extent, now).await?;
     let found = log::find(&app.store, &wanted, |read, _| Candidate {
         head: read.head().clone(),
@@ -151,11 +174,7 @@ pub(crate) async fn range(app: &App, request: &Request, now: Timestamp) -> Answe
     }
     let mut redelivered = 0;
     if !body.dry_run {
-        let asked = AskedAgain {
-            rerun: body.rerun,
-            request: &name,
-        };
-        let done = ask_for_all(app, &mut told, asked, started, now).await?;
+        let done = ask_for_all(app, &mut told, &name, started, now).await?;
         if done < told.len() {
             // Those that were not reached any more come on the next page.
             told.truncate(done);
@@ -173,7 +192,11 @@ pub(crate) async fn range(app: &App, request: &Request, now: Timestamp) -> Answe
         "deliveries": told.iter().map(Told::shown).collect::<Vec<_>>(),
     });
     if let Some(next) = &next {
-        answer["nextPageToken"] = json!(edge::http::body_token(request, &wish, next));
+        let place = Place {
+            after: next.clone(),
+            name: Some(name),
+        };
+        answer["nextPageToken"] = json!(edge::http::body_token(request, &wish, &place));
     }
     let status = match body.dry_run {
         true => StatusCode::OK,
@@ -192,9 +215,11 @@ struct Candidate {
 struct Told {
     head: DeliveryHead,
     /// Why it cannot be dispatched.
-    skipped: Option<&'static str>,
+    skipped: Option<Cow<'static, str>>,
     /// Why it would ask no stack for anything.
     note: Option<String>,
+    /// Whether it asks for new runs.
+    rerun: bool,
     runs: Vec<Foreseen>,
     unknown: Vec<Foreseen>,
     redelivery: Option<u32>,
@@ -213,9 +238,12 @@ impl Told {
             "receivedAt": edge::http::moment(self.head.received),
             "outcome": view::outcome(&self.head),
         });
-        if let Some(skipped) = self.skipped {
+        if let Some(skipped) = &self.skipped {
             shown["skipped"] = json!(skipped);
             return shown;
+        }
+        if self.rerun {
+            shown["rerun"] = json!(true);
         }
         shown["runs"] = json!(self.runs.iter().map(of).collect::<Vec<_>>());
         if !self.unknown.is_empty() {
@@ -251,7 +279,7 @@ fn cut(told: &mut Vec<Told>) -> Option<Cursor> {
 async fn ask_for_all(
     app: &App,
     told: &mut [Told],
-    asked: AskedAgain<'_>,
+    name: &str,
     started: Instant,
     now: Timestamp,
 ) -> Result<usize, Problem> {
@@ -262,18 +290,29 @@ async fn ask_for_all(
         }
         let ask = |one: &Told| {
             let head = one.skipped.is_none().then(|| one.head.clone());
+            let asked = AskedAgain {
+                new_runs: match one.rerun {
+                    true => NewRuns::OfWish,
+                    false => NewRuns::None,
+                },
+                request: name,
+            };
             async move {
                 let Some(head) = head else {
                     return Ok(None);
                 };
                 let written = app.store.redeliver(&head, asked, app.retention, now).await;
-                written.map(|it| Some(it.number)).map_err(Problem::ours)
+                written.map(Some).map_err(Problem::ours)
             }
         };
         let asks: Vec<_> = chunk.iter().map(ask).collect();
-        let numbers: Vec<Option<u32>> = stream::iter(asks).buffered(AT_ONCE).try_collect().await?;
-        for (one, number) in chunk.iter_mut().zip(numbers) {
-            one.redelivery = number;
+        let asked: Vec<Option<Asked>> = stream::iter(asks).buffered(AT_ONCE).try_collect().await?;
+        for (one, asked) in chunk.iter_mut().zip(asked) {
+            match asked {
+                Some(Asked::Yes(redelivery)) => one.redelivery = Some(redelivery.number),
+                Some(Asked::TooOften) => one.skip(too_often()),
+                None => {}
+            }
         }
         done += chunk.len();
     }
@@ -326,6 +365,7 @@ async fn told(
     let ids: Vec<_> = candidates.iter().map(|one| one.head.id.clone()).collect();
     let mut records = store.outcomes(&ids).await.map_err(Problem::ours)?;
     let mut following = Following::default();
+    let mut counted = Counted::default();
     let mut all = Vec::with_capacity(candidates.len());
     for Candidate {
         mut head,
@@ -335,8 +375,12 @@ async fn told(
         let record = records.remove(&head.id);
         head.outcome = record.as_ref().map(|record| record.outcome.word);
         let mut one = Told {
-            skipped: view::no_event(head.kind),
+            skipped: view::no_event(head.kind).map(Cow::Borrowed),
             note: None,
+            rerun: rerun
+                && record
+                    .as_ref()
+                    .is_some_and(|it| has_made_runs(&it.outcome, notification.as_ref())),
             runs: Vec::new(),
             unknown: Vec::new(),
             redelivery: None,
@@ -351,7 +395,10 @@ async fn told(
                 record.as_ref(),
             );
             match foreseen.await? {
-                Ok(all) => one.take(all, record.as_ref().map(|it| &it.outcome), rerun),
+                Ok((what, all)) => {
+                    let decided = record.as_ref().map(|it| &it.outcome);
+                    one.take(&what, all, decided, &mut counted);
+                }
                 Err(note) => one.note = Some(note),
             }
         }
@@ -360,14 +407,47 @@ async fn told(
     Ok(all)
 }
 
-/// What stacks would make of one; in words why it asks none for anything.
+/// Whether a delivery has made runs of its own. One that met those of others tells of nothing that they do not tell of, so new
+/// runs are asked for by them.
+fn has_made_runs(outcome: &Outcome, notification: Option<&Notification>) -> bool {
+    // A push ends no runs, so those were its own, and taken back.
+    let is_push = notification.is_some_and(|it| matches!(it.event, Event::Push(_)));
+    outcome.decisions.iter().any(|it| {
+        let is_own = it.verdict == Verdict::Run || (is_push && it.verdict == Verdict::Canceled);
+        is_own && !it.runs.is_empty()
+    })
+}
+
+/// What an event is about, where others may be about the same.
+fn what(subject: &Subject<'_>) -> String {
+    let repository = subject.repository();
+    match subject {
+        Subject::Push(push, _) => match push.push_id {
+            Some(id) => format!("{repository} push {id}"),
+            None => format!("{repository} {:?}", push.ref_updates),
+        },
+        Subject::PullRequest(about) => {
+            let comment = about.comment.map(|comment| (comment.thread, comment.id));
+            format!("{repository} pull request {} {comment:?}", about.number)
+        }
+    }
+}
+
+/// The runs that were counted, each by its stack, the ref, and what it is about.
+#[derive(Default)]
+struct Counted {
+    runs: HashSet<(StackName, Option<String>, String)>,
+    unknown: HashSet<(StackName, Option<String>, String)>,
+}
+
+/// What stacks would make of one, and of what; in words why it asks none for anything.
 async fn foresee(
     store: &Store,
     following: &mut Following,
     head: &DeliveryHead,
     notification: Option<&Notification>,
     record: Option<&OutcomeRecord>,
-) -> Result<Result<Vec<Foreseen>, String>, Problem> {
+) -> Result<Result<(String, Vec<Foreseen>), String>, Problem> {
     let (Some(notification), Ok(name)) = (notification, head.id.integration().parse()) else {
         return Ok(Err("the body cannot be understood".to_owned()));
     };
@@ -385,27 +465,52 @@ async fn foresee(
         return Ok(Err("the integration is not active any more".to_owned()));
     };
     let compared = record.and_then(|record| record.compared.as_ref());
-    Ok(Ok(foresight::foreseen(&subject, compared, stacks)))
+    let foreseen = foresight::foreseen(&subject, compared, stacks);
+    Ok(Ok((what(&subject), foreseen)))
 }
 
 impl Told {
-    /// Takes what would run, and what may: without `rerun` not what has had its run.
-    fn take(&mut self, foreseen: Vec<Foreseen>, decided: Option<&Outcome>, rerun: bool) {
+    /// Takes what would run, and what may: where no new runs are asked for not what has had its run, and nothing that a newer
+    /// delivery makes.
+    fn take(
+        &mut self,
+        what: &str,
+        foreseen: Vec<Foreseen>,
+        decided: Option<&Outcome>,
+        counted: &mut Counted,
+    ) {
         let decisions = decided
             .map(|it| it.decisions.as_slice())
             .unwrap_or_default();
+        let is_rerun = self.rerun;
         let has_run: HashSet<&StackName> = decisions
             .iter()
-            .filter(|it| !rerun && !it.runs.is_empty() && it.verdict != Verdict::Canceled)
+            .filter(|it| !is_rerun && !it.runs.is_empty() && it.verdict != Verdict::Canceled)
             .flat_map(|it| &it.stacks)
             .collect();
+        let mut are_of_others = false;
         for one in foreseen {
+            let run = (one.stack.clone(), one.ref_name.clone(), what.to_owned());
             match one.would {
-                _ if has_run.contains(&one.stack) => {}
-                Would::Run(_) => self.runs.push(one),
-                Would::Unknown => self.unknown.push(one),
                 Would::Nothing => {}
+                _ if has_run.contains(&one.stack) => {}
+                _ if counted.runs.contains(&run) => are_of_others = true,
+                Would::Run(_) => {
+                    counted.runs.insert(run);
+                    self.runs.push(one);
+                }
+                Would::Unknown if counted.unknown.insert(run) => self.unknown.push(one),
+                Would::Unknown => are_of_others = true,
             }
         }
+        if are_of_others && self.runs.is_empty() && self.unknown.is_empty() {
+            self.note = Some("what it asks for, a newer delivery asks for too".to_owned());
+        }
+    }
+
+    fn skip(&mut self, why: String) {
+        self.skipped = Some(Cow::Owned(why));
+        self.runs.clear();
+        self.unknown.clear();
     }
 }

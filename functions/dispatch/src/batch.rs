@@ -11,7 +11,7 @@ use std::{
 };
 
 use aws_lambda_events::event::{dynamodb, sqs};
-use domain::{IntegrationName, OutcomeWord};
+use domain::{IntegrationName, OutcomeWord, run::Rerun};
 use futures::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use queues::Later;
@@ -166,7 +166,7 @@ impl App {
     async fn load(&self, record: dynamodb::EventRecord) -> Result<Option<Job>, String> {
         let number = record.change.sequence_number.unwrap_or_default();
         let image = record.change.new_image;
-        let of = |delivery: Option<Delivery>, (again, rerun): (bool, Option<u32>)| {
+        let of = |delivery: Option<Delivery>, (again, rerun): (bool, Option<Rerun>)| {
             delivery.map(|delivery| Job {
                 record: number.clone(),
                 delivery,
@@ -201,17 +201,15 @@ impl App {
         })
     }
 
-    /// The delivery of a redelivery, and the redelivery that asks for new runs: this one, or one that is parked and goes on by it.
+    /// The delivery of a redelivery, and who asks for new runs: this one, or one that is parked and goes on by it.
     async fn asked_again(
         &self,
         id: &DeliveryId,
         redelivery: Redelivery,
-    ) -> Result<(Option<Delivery>, Option<u32>), StoreError> {
-        let rerun = if redelivery.rerun {
-            Some(redelivery.number)
-        } else {
-            let record = self.store.outcome(id).await?;
-            record.and_then(|record| parked_rerun(&record))
+    ) -> Result<(Option<Delivery>, Option<Rerun>), StoreError> {
+        let rerun = match redelivery.rerun {
+            Some(rerun) => Some(rerun),
+            None => self.store.outcome(id).await?.and_then(parked_rerun),
         };
         Ok((self.store.delivery(id).await?, rerun))
     }
@@ -250,12 +248,12 @@ impl App {
             Door::Stream => IN_THE_STREAM.min(left - KEPT),
             Door::Queue => left - KEPT,
         };
-        let dispatched = AssertUnwindSafe(self.dispatch(delivery, *turn, clock)).catch_unwind();
+        let dispatched = AssertUnwindSafe(self.dispatch(delivery, turn, clock)).catch_unwind();
         let done = match tokio::time::timeout(most, dispatched).await {
             Ok(Ok(done)) => done,
             Ok(Err(_panic)) => {
                 let why = "dispatching it failed for a reason that the log has (a panic)";
-                self.give_up(delivery, *turn, why, clock.now()).await
+                self.give_up(delivery, turn, why, clock.now()).await
             }
             Err(_elapsed) => {
                 tracing::warn!(
@@ -266,10 +264,17 @@ impl App {
                 let tries = turn.tries + 1;
                 if tries > MOST_TIMES_OUT {
                     let why = "dispatching it takes longer than an invocation may";
-                    self.give_up(delivery, *turn, why, clock.now()).await
+                    self.give_up(delivery, turn, why, clock.now()).await
                 } else {
-                    self.try_later(delivery, Turn { tries, ..*turn }, OURS)
-                        .await
+                    self.try_later(
+                        delivery,
+                        &Turn {
+                            tries,
+                            ..turn.clone()
+                        },
+                        OURS,
+                    )
+                    .await
                 }
             }
         };
@@ -278,7 +283,7 @@ impl App {
             // In the stream it comes again by itself, with those behind it.
             (Err(_), Door::Stream) => false,
             // In the queue each time it comes is counted, and this was no fault of the delivery's.
-            (Err(_), Door::Queue) => self.try_later(delivery, *turn, OURS).await.is_ok(),
+            (Err(_), Door::Queue) => self.try_later(delivery, turn, OURS).await.is_ok(),
         }
     }
 
@@ -351,7 +356,7 @@ impl App {
                     } else {
                         self.store.delivery(&id).await?
                     };
-                    Ok::<_, StoreError>((found, record.and_then(|it| parked_rerun(&it))))
+                    Ok::<_, StoreError>((found, record.and_then(parked_rerun)))
                 };
                 let found = match read.await {
                     Ok((found, None)) => found,
@@ -379,7 +384,7 @@ impl App {
                         "dispatching it ended without a word {} times: the log has more",
                         receives - 1
                     );
-                    return self.give_up(&delivery, turn, &why, clock.now()).await;
+                    return self.give_up(&delivery, &turn, &why, clock.now()).await;
                 }
                 let job = Job {
                     record: String::new(),
@@ -489,11 +494,10 @@ impl App {
     }
 }
 
-/// The redelivery for new runs that a delivery is parked as.
-fn parked_rerun(record: &OutcomeRecord) -> Option<u32> {
-    record
-        .rerun
-        .filter(|_| record.outcome.word == OutcomeWord::Parked)
+/// Who asks for new runs by what a delivery is parked as.
+fn parked_rerun(record: OutcomeRecord) -> Option<Rerun> {
+    let is_parked = record.outcome.word == OutcomeWord::Parked;
+    record.rerun.filter(|_| is_parked)
 }
 
 /// What must go one after the other: the deliveries of one repository. One that tells none has a lane of its own.

@@ -8,7 +8,7 @@ use domain::{
     compared::Compared,
     outcome::ForStack,
     rules::{self, Subject},
-    run::CancelReason,
+    run::{CancelReason, Rerun},
     summary::place,
 };
 use jiff::Timestamp;
@@ -26,22 +26,22 @@ const FIRST_WAIT: Duration = Duration::from_secs(15);
 const LONGEST_WAIT: Duration = Duration::from_secs(240);
 
 /// How a delivery comes to be dispatched.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Turn {
     pub(crate) door: Door,
     /// How often it was put off before.
     pub(crate) tries: u32,
     /// Whether somebody asked for it anew.
     pub(crate) again: bool,
-    /// The redelivery that asks for new runs, also of what has had its runs.
-    pub(crate) rerun: Option<u32>,
+    /// Who asks for new runs, also of what has had its runs.
+    pub(crate) rerun: Option<Rerun>,
 }
 
 impl Turn {
     /// The message by which a delivery comes again in this way.
     pub(crate) fn later(&self, id: &DeliveryId) -> Later {
-        match self.rerun {
-            Some(number) => Later::rerun(id, self.tries, number),
+        match self.rerun.clone() {
+            Some(rerun) => Later::rerun(id, self.tries, rerun),
             None => Later::delivery(id, self.tries, self.again),
         }
     }
@@ -78,8 +78,8 @@ pub(crate) struct Case<'a> {
     pub(crate) clock: Clock,
     pub(crate) is_last_try: bool,
     pub(crate) door: Door,
-    /// The redelivery that asks for new runs.
-    pub(crate) rerun: Option<u32>,
+    /// Who asks for new runs.
+    pub(crate) rerun: Option<&'a Rerun>,
 }
 
 impl Case<'_> {
@@ -90,7 +90,10 @@ impl Case<'_> {
     /// Why there is a run: what touches its stack, and that it was asked for again where it was.
     pub(crate) fn reason(&self, touched: String) -> String {
         match self.rerun {
-            Some(number) => format!("asked for again (redelivery {number}): {touched}"),
+            Some(rerun) => format!(
+                "asked for again (redelivery {}): {touched}",
+                rerun.redelivery()
+            ),
             None => touched,
         }
     }
@@ -112,7 +115,7 @@ impl App {
     pub(crate) async fn dispatch(
         &self,
         delivery: &Delivery,
-        turn: Turn,
+        turn: &Turn,
         clock: Clock,
     ) -> Result<(), String> {
         let started = Instant::now();
@@ -152,7 +155,7 @@ impl App {
     async fn decided_or_put_off(
         &self,
         delivery: &Delivery,
-        turn: Turn,
+        turn: &Turn,
         clock: Clock,
     ) -> Result<Done, String> {
         let decided = match self.decide(delivery, turn, clock).await {
@@ -191,7 +194,7 @@ impl App {
     async fn asked_later(
         &self,
         delivery: &Delivery,
-        turn: Turn,
+        turn: &Turn,
         why: &str,
         after: Option<Duration>,
     ) -> Result<Done, String> {
@@ -200,7 +203,15 @@ impl App {
         let usual = wait(turn.tries);
         let wait = after.map_or(usual, |after| after.max(usual));
         let tries = turn.tries + 1;
-        self.put_off(delivery, Turn { tries, ..turn }, wait).await
+        self.put_off(
+            delivery,
+            &Turn {
+                tries,
+                ..turn.clone()
+            },
+            wait,
+        )
+        .await
     }
 
     /// Parks a delivery that would fail again: a person sees it, and can have it sent again.
@@ -211,7 +222,7 @@ impl App {
     async fn park(
         &self,
         delivery: &Delivery,
-        turn: Turn,
+        turn: &Turn,
         why: &str,
         now: Timestamp,
     ) -> Result<Done, String> {
@@ -228,7 +239,7 @@ impl App {
     pub(crate) async fn give_up(
         &self,
         delivery: &Delivery,
-        turn: Turn,
+        turn: &Turn,
         why: &str,
         now: Timestamp,
     ) -> Result<(), String> {
@@ -246,7 +257,7 @@ impl App {
     async fn park_for_the_token(
         &self,
         delivery: &Delivery,
-        turn: Turn,
+        turn: &Turn,
         why: &str,
         now: Timestamp,
     ) -> Result<Done, String> {
@@ -262,7 +273,14 @@ impl App {
             && self.has_a_new_token(&name).await.map_err(words)?
         {
             return self
-                .put_off(delivery, Turn { tries: 0, ..turn }, Duration::ZERO)
+                .put_off(
+                    delivery,
+                    &Turn {
+                        tries: 0,
+                        ..turn.clone()
+                    },
+                    Duration::ZERO,
+                )
                 .await;
         }
         Ok(done)
@@ -271,13 +289,14 @@ impl App {
     async fn write(
         &self,
         delivery: &Delivery,
-        turn: Turn,
+        turn: &Turn,
         record: OutcomeRecord,
     ) -> Result<Done, String> {
         let record = OutcomeRecord {
             // It is still the same one when it goes on.
             rerun: turn
                 .rerun
+                .clone()
                 .filter(|_| record.outcome.word == OutcomeWord::Parked),
             ..record
         };
@@ -320,7 +339,7 @@ impl App {
     async fn put_off(
         &self,
         delivery: &Delivery,
-        turn: Turn,
+        turn: &Turn,
         wait: Duration,
     ) -> Result<Done, String> {
         let later = turn.later(&delivery.head.id);
@@ -337,7 +356,7 @@ impl App {
     pub(crate) async fn try_later(
         &self,
         delivery: &Delivery,
-        turn: Turn,
+        turn: &Turn,
         wait: Duration,
     ) -> Result<(), String> {
         self.put_off(delivery, turn, wait).await.map(drop)
@@ -366,7 +385,7 @@ impl App {
     async fn decide(
         &self,
         delivery: &Delivery,
-        turn: Turn,
+        turn: &Turn,
         clock: Clock,
     ) -> Result<OutcomeRecord, (Hindrance, bool)> {
         let now = clock.now();
@@ -434,7 +453,7 @@ impl App {
             clock,
             is_last_try: turn.tries >= LAST_TRY,
             door: turn.door,
-            rerun: turn.rerun,
+            rerun: turn.rerun.as_ref(),
         };
         let (seen, each) = tokio::join!(
             self.note_push(&case, &subject),

@@ -10,7 +10,7 @@ use domain::{
     event::{Comment, PullRequest},
     outcome::{ForStack, Verdict},
     rules::{self, AboutPullRequest},
-    run::{CancelReason, Identity, RunKind, RunPullRequest, Trigger},
+    run::{CancelReason, Identity, Rerun, RunKind, RunPullRequest, Trigger},
     summary::plain,
     touch::Touch,
 };
@@ -314,6 +314,7 @@ enum Owned {
     Comment(i64, i64, i64),
     Request(String),
     Rerun(String, u32),
+    Wish(String, String),
 }
 
 impl Owned {
@@ -335,12 +336,13 @@ impl Owned {
                 redelivery: *redelivery,
                 ref_name: None,
             },
+            Self::Wish(wish, what) => Identity::Wish { wish, what },
         }
     }
 }
 
 /// What makes the run the same as another. A comment whose numbers are not told goes by its delivery. What is asked for again
-/// goes by that alone: the pull request may have another commit when it is tried once more.
+/// goes by that alone, or by the wish and the pull request's number: it may have another commit when it is tried once more.
 fn identity(
     case: &Case<'_>,
     number: i64,
@@ -352,11 +354,17 @@ fn identity(
         Some(_) => Trigger::Comment,
     };
     let comment = comment.map(|comment| (comment.thread, comment.id));
-    let owned = match (case.rerun, comment) {
-        (Some(redelivery), _) => Owned::Rerun(case.id(), redelivery),
-        (None, None) => Owned::PullRequest(number, commit.to_owned()),
-        (None, Some((Some(thread), Some(id)))) => Owned::Comment(number, thread, id),
-        (None, Some(_)) => Owned::Request(case.id()),
+    let first = |commit: &str| match comment {
+        None => Owned::PullRequest(number, commit.to_owned()),
+        Some((Some(thread), Some(id))) => Owned::Comment(number, thread, id),
+        Some(_) => Owned::Request(case.id()),
+    };
+    let owned = match case.rerun {
+        Some(Rerun::Redelivery(redelivery)) => Owned::Rerun(case.id(), *redelivery),
+        Some(Rerun::Wish { wish, .. }) => {
+            Owned::Wish(wish.clone(), first("").as_identity().spelled())
+        }
+        None => first(commit),
     };
     (owned, trigger)
 }

@@ -9,7 +9,7 @@ use domain::{
     event::{Push, RefUpdate},
     outcome::ForStack,
     rules,
-    run::{ChangedPaths, Identity, Run, RunKind, Trigger},
+    run::{ChangedPaths, Identity, Rerun, Run, RunKind, Trigger},
     summary::plain,
     touch::Touch,
 };
@@ -155,21 +155,26 @@ fn run(
     reason: String,
 ) -> Run {
     let delivery = case.id();
-    let identity = match (case.rerun, push.push_id) {
-        (Some(redelivery), _) => Identity::Rerun {
-            delivery: &delivery,
-            redelivery,
-            ref_name: Some(&update.name),
-        },
-        (None, Some(push_id)) => Identity::Push {
+    let first = match push.push_id {
+        Some(push_id) => Identity::Push {
             ref_name: &update.name,
             push_id,
         },
-        (None, None) => Identity::UnnumberedPush {
+        None => Identity::UnnumberedPush {
             ref_name: &update.name,
             old: update.old_object_id.as_deref().unwrap_or_default(),
             new: commit,
         },
+    };
+    let what = first.spelled();
+    let identity = match case.rerun {
+        Some(Rerun::Redelivery(redelivery)) => Identity::Rerun {
+            delivery: &delivery,
+            redelivery: *redelivery,
+            ref_name: Some(&update.name),
+        },
+        Some(Rerun::Wish { wish, .. }) => Identity::Wish { wish, what: &what },
+        None => first,
     };
     Run {
         ref_name: Some(update.name.clone()),

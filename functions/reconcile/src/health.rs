@@ -26,10 +26,18 @@ impl Care<'_> {
         let most = usize::try_from(self.app.settings.most_calls / SHARE).unwrap_or(usize::MAX);
         let after = self.progress.looked_at.take();
         let first = after.map_or(0, |id| hooks.partition_point(|hook| hook.id <= id));
-        hooks.rotate_left(first % hooks.len().max(1));
+        let first = first % hooks.len().max(1);
+        // A round that was broken off is finished, and no other one begun with it: what follows would never have its turn where
+        // Azure DevOps takes few calls at a time.
+        let left = if std::mem::take(&mut self.progress.look_again) {
+            hooks.len()
+        } else {
+            hooks.len() - first
+        };
+        hooks.rotate_left(first);
         let endpoint = self.app.endpoint(self.integration);
         let (mut looked, mut silent) = (0, 0);
-        for hook in hooks.iter_mut().take(most) {
+        for hook in hooks.iter_mut().take(most.min(left)) {
             if !self.is_within(TIME) || silent >= MOST_SILENT {
                 break;
             }
@@ -73,10 +81,11 @@ impl Care<'_> {
             self.keep(hook).await?;
             self.progress.looked_at = Some(hook.id.clone());
         }
-        if looked == hooks.len() {
+        if looked == left {
             self.progress.looked_at = None;
         }
-        self.progress.last.unfinished |= looked < hooks.len() || silent > 0;
+        self.progress.look_again = silent > 0;
+        self.progress.last.unfinished |= looked < left || silent > 0;
         self.count(hooks);
         Ok(())
     }

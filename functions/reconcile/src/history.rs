@@ -75,7 +75,7 @@ impl Care<'_> {
         self.progress
             .gap
             .as_ref()
-            .is_some_and(|gap| read_at.is_none_or(|read_at| read_at < gap.since))
+            .is_some_and(|gap| read_at.is_none_or(|read_at| read_at <= gap.since))
     }
 
     /// Reads on; whether it is through. Where an answer is full it is not told of which hooks something was left out: each of them is
@@ -143,12 +143,7 @@ impl Care<'_> {
                 }
             };
             for notification in &page {
-                let hook = hooks[at..end]
-                    .iter()
-                    .find(|hook| hook.id.as_str() == notification.subscription_id);
-                if let Some(hook) = hook {
-                    self.take(notification, hook.since).await?;
-                }
+                self.take_of(&hooks[at..end], notification).await?;
             }
             let is_full = page.len() >= usize::try_from(most).unwrap_or(usize::MAX);
             if is_full && ids.len() > 1 {
@@ -172,6 +167,14 @@ impl Care<'_> {
                 continue;
             }
             let counts: Vec<u32> = hooks[at..end].iter().map(|hook| count(hook)).collect();
+            if reading.is_whole || self.progress.gap.is_some() {
+                let waiting = self.take_those_that_wait(client, &hooks[at..end]).await;
+                if let Err(halt) = waiting
+                    && halt.ends_the_pass()
+                {
+                    return Err(halt);
+                }
+            }
             let succeeded = match self.last_successes(client, &ids).await {
                 Err(halt) if halt.ends_the_pass() => return Err(halt),
                 // It is only shown.
@@ -194,6 +197,41 @@ impl Care<'_> {
             (at, most) = (end, PAGE);
         }
         Ok(at >= hooks.len())
+    }
+
+    /// Takes what has waited for another try for longer than events are on their way: after a probation that may be a day, and
+    /// whether it is tried at all once its hook is mended is not known. Should it come, it is stored already.
+    async fn take_those_that_wait(
+        &mut self,
+        client: &AdoClient,
+        hooks: &[&mut ServiceHook],
+    ) -> Result<(), Halt> {
+        let ids: Vec<&str> = hooks.iter().map(|hook| hook.id.as_str()).collect();
+        let wanted = NotificationsWanted {
+            subscriptions: &ids,
+            result: NotificationResult::Pending,
+            since: self.now - HISTORY,
+            until: Some(self.now - self.app.settings.in_flight),
+            most: PAGE,
+            most_of_each: PAGE,
+        };
+        for notification in client.notifications(&wanted).await? {
+            self.take_of(hooks, &notification).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a notification of one of some hooks.
+    async fn take_of(
+        &mut self,
+        hooks: &[&mut ServiceHook],
+        notification: &Notification,
+    ) -> Result<(), Halt> {
+        let of = |hook: &&&mut ServiceHook| hook.id.as_str() == notification.subscription_id;
+        match hooks.iter().find(of).map(|hook| hook.since) {
+            Some(since) => self.take(notification, since).await,
+            None => Ok(()),
+        }
     }
 
     /// Keeps one notification's event as the delivery that it would have been. What is older than that the hook is ours is not: what
@@ -227,7 +265,7 @@ impl Care<'_> {
         }
         if is_new {
             self.progress.last.notifications += 1;
-            self.gap(created, self.now, "notifications failed");
+            self.gap(created, self.now, "notifications were in vain");
         }
         if is_new && !is_fresh {
             // It lies too far back for whoever looks for what has no outcome, should the stream not tell of it.

@@ -140,7 +140,10 @@ impl Care<'_> {
                     return Err(error.into());
                 }
                 Err(error) => {
-                    silent += usize::from(is_silence(&error));
+                    if is_silence(&error) {
+                        silent += 1;
+                        self.progress.last.unfinished = true;
+                    }
                     let why = error.to_string();
                     self.cannot_mend(hooks, project, &tag, &why).await?;
                 }

@@ -60,7 +60,7 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
         checked_at: now,
         failure: None,
     });
-    let (status, mut body) = lease::held(app, name, now, async |leased, nonce| {
+    let (status, mut body) = lease::held(app, name, now, async |leased, held| {
         // Meanwhile somebody may have changed it, or set the name up for another organization.
         let now_is = &leased.integration;
         if !is_as_read(now_is, read) || now_is.created_at != integration.created_at {
@@ -70,7 +70,7 @@ pub(crate) async fn change(app: &App, request: &Request, name: &str, now: Timest
             .keep_credential(name, &credential)
             .await
             .map_err(Problem::ours)?;
-        saved(app, name, &changes, Under::Lease(nonce), now).await
+        saved(app, name, &changes, Under::Lease(held.nonce()), now).await
     })
     .await?;
     body["notifications"] = json!([verify::SUCCEEDED]);

@@ -21,7 +21,7 @@ use serde_json::json;
 use store::{Activated, Claim, Claimed};
 
 use crate::{
-    App, fields, note,
+    App, fields, lease, note,
     service_hooks::{self, Projects, ProjectsSent},
     show, verify,
 };
@@ -129,9 +129,11 @@ pub(crate) async fn create(app: &App, request: &Request, began: Timestamp) -> An
     body["notifications"] = json!([CREATED, verify::SUCCEEDED]);
     if let Some(projects) = &wanted.projects {
         let took = started.elapsed();
-        let time = SERVICE_HOOKS.min(ALL.saturating_sub(took));
+        let time = SERVICE_HOOKS
+            .min(ALL.saturating_sub(took))
+            .min(app.hooks_within);
         let now = began + SignedDuration::try_from(took).unwrap_or_default();
-        let hooks =
+        let (hooks, is_under_way) =
             service_hooks::make_many(app, &integration, &client, &password, projects, time, now)
                 .await;
         if hooks["failed"] != json!([]) {
@@ -139,6 +141,9 @@ pub(crate) async fn create(app: &App, request: &Request, began: Timestamp) -> An
                 &mut body,
                 "the service hooks of some projects could not be made: serviceHooks.failed says which, and why",
             );
+        }
+        if is_under_way {
+            note(&mut body, lease::STAYS);
         }
         body["serviceHooks"] = hooks;
     }

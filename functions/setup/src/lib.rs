@@ -48,6 +48,8 @@ pub struct App {
     /// What `dispatch` is asked to do later.
     queue: Queue,
     config: Config,
+    /// No longer than that is worked on service hooks in one call, whatever the kind of work may take.
+    hooks_within: Duration,
 }
 
 /// Where things are.
@@ -103,6 +105,16 @@ impl App {
             ado,
             queue,
             config,
+            hooks_within: Duration::MAX,
+        }
+    }
+
+    /// The function that works on service hooks for no longer than `within` in one call; what there is no time for is named.
+    #[must_use]
+    pub fn with_hooks_within(self, within: Duration) -> Self {
+        Self {
+            hooks_within: within,
+            ..self
         }
     }
 

@@ -22,19 +22,26 @@ use serde::Deserialize;
 use serde_json::json;
 use store::Leased;
 
-use crate::{App, lease, note, problems, service_hooks::shown_left};
+use crate::{
+    App,
+    lease::{self, Held},
+    note, problems,
+    service_hooks::shown_left,
+};
 
 /// For how long a rotation that was cut off is gone on with. Later, its password may have been anywhere.
 const RESUMED: SignedDuration = SignedDuration::from_mins(15);
 /// For how many hours the previous password still counts where nothing is asked for, and at most.
 const GRACE_HOURS: (u32, u32) = (24, 168);
+/// The same, for where nothing can be asked for.
+pub(crate) const GRACE: SignedDuration = SignedDuration::from_hours(GRACE_HOURS.0 as i64);
 
 /// How long giving it to the service hooks may take: less than the lease lasts.
 const GIVING: Duration = Duration::from_secs(45);
 /// What is told where the old password goes on counting.
-const KEPT: &str = "some service hooks could not be given the new password, so the previous one counts without an end: as soon as they have it, which is tried every few minutes, it ends a day later";
+const KEPT: &str = "some service hooks could not be given the new password, so the previous one counts without an end: as soon as they have it, which is tried every few minutes unless mending is off, it ends a day later; PUT …/service-hooks/{project} gives it to them now";
 /// What is told where it does not.
-const REFUSED: &str = "some service hooks could not be given the new password and are refused until they have it, which is tried every few minutes; PUT …/service-hooks/{project} does it now";
+const REFUSED: &str = "some service hooks could not be given the new password and are refused until they have it, which is tried every few minutes unless mending is off; PUT …/service-hooks/{project} does it now";
 
 /// The request's body; an empty one asks for what is usual.
 #[derive(Default, Deserialize)]
@@ -56,13 +63,14 @@ pub(crate) async fn rotation(app: &App, request: &Request, name: &str, now: Time
     let body: RotationRequest = edge::http::optional_body(request)?;
     let wanted = body.understood()?;
     let integration = app.active(name).await?;
-    lease::held(app, &integration.name, now, async |leased, nonce| {
-        rotate(app, leased, nonce, wanted, now).await
+    lease::held(app, &integration.name, now, async |leased, held| {
+        rotate(app, leased, held, wanted, now).await
     })
     .await
 }
 
-async fn rotate(app: &App, leased: Leased, nonce: &str, wanted: Wanted, now: Timestamp) -> Answer {
+async fn rotate(app: &App, leased: Leased, held: &Held, wanted: Wanted, now: Timestamp) -> Answer {
+    let nonce = held.nonce();
     let integration = &leased.integration;
     let name = &integration.name;
     let hooks = app.store.hooks_of(name).await.map_err(Problem::ours)?;
@@ -90,6 +98,9 @@ async fn rotate(app: &App, leased: Leased, nonce: &str, wanted: Wanted, now: Tim
     };
     // Those that a person made keep the old one until a person changes them, which is what the grace is for.
     let given = give(app, integration, &password, hooks, now).await;
+    if given.cut_off {
+        held.leave();
+    }
     let current = PasswordDigest::of(password.expose().as_bytes()).sha256;
     let is_at_once = wanted.force && wanted.grace.is_zero();
     let until = (given.failed.is_empty() || is_at_once).then(|| now + wanted.grace);
@@ -120,6 +131,9 @@ async fn rotate(app: &App, leased: Leased, nonce: &str, wanted: Wanted, now: Tim
         (false, None) => note(&mut body, KEPT),
         (false, Some(_)) => note(&mut body, REFUSED),
     }
+    if given.cut_off {
+        note(&mut body, lease::STAYS);
+    }
     Ok((StatusCode::OK, body))
 }
 
@@ -141,8 +155,8 @@ async fn give(
                 .into_iter()
                 .map(|hook| (hook, problem.detail().to_owned()));
             return Given {
-                updated: Vec::new(),
                 failed: failed.collect(),
+                ..Given::default()
             };
         }
     };
@@ -151,7 +165,8 @@ async fn give(
         endpoint: &app.endpoint(&integration.name),
         password,
     };
-    hooks::give_password(&client, &app.store, &new, hooks, GIVING, now).await
+    let time = GIVING.min(app.hooks_within);
+    hooks::give_password(&client, &app.store, &new, hooks, time, now).await
 }
 
 /// The new password of a rotation that was cut off after the secret was written, and when that one began.

@@ -11,14 +11,20 @@ use domain::{
 use edge::http::{Answer, moment, with_moments};
 use edge::{Problem, ProblemKind};
 use futures::{StreamExt, stream};
-use hooks::{HooksError, How, Made, Wanted};
+use hooks::{Finished, HooksError, How, Late, Made, Removed, Wanted};
 use http::StatusCode;
 use jiff::Timestamp;
+use secrets::SecretsError;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use store::Leased;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{App, lease, show};
+use crate::{
+    App,
+    lease::{self, Held},
+    note, problems, rotate, show,
+};
 
 /// The most projects that one call names.
 const MOST_NAMED: usize = 200;
@@ -74,7 +80,7 @@ impl TryFrom<ProjectsSent> for Projects {
 /// `PUT /integrations/{name}/service-hooks/{project}`.
 pub(crate) async fn make(app: &App, name: &str, project: &str, now: Timestamp) -> Answer {
     let integration = app.active(name).await?;
-    lease::held(app, &integration.name, now, async |leased, _| {
+    lease::held(app, &integration.name, now, async |leased, held| {
         let integration = &leased.integration;
         let client = app.client(integration).await?;
         let project = project_of(&client, project).await?;
@@ -83,7 +89,9 @@ pub(crate) async fn make(app: &App, name: &str, project: &str, now: Timestamp) -
         let password = app.secrets.password(&integration.name).await;
         let password = password.map_err(Problem::ours)?;
         let made = made(app, &client, integration, &password, &project, now).await?;
-        Ok((StatusCode::OK, shown_made(&project, &made)))
+        let mut body = shown_made(&project, &made);
+        finish_rotation(app, &leased, held, &mut body, now).await?;
+        Ok((StatusCode::OK, body))
     })
     .await
 }
@@ -124,7 +132,7 @@ pub(crate) async fn list(app: &App, name: &str) -> Answer {
 /// more.
 pub(crate) async fn remove(app: &App, name: &str, project: &str, now: Timestamp) -> Answer {
     let integration = app.active(name).await?;
-    lease::held(app, &integration.name, now, async |leased, _| {
+    lease::held(app, &integration.name, now, async |leased, held| {
         let integration = &leased.integration;
         let mut hooks = app
             .store
@@ -136,24 +144,62 @@ pub(crate) async fn remove(app: &App, name: &str, project: &str, now: Timestamp)
                 || of.name.to_lowercase() == project.to_lowercase()
         };
         hooks.retain(|hook| is_it(&hook.project));
-        let (mut removed, mut left) = (0, Vec::new());
+        let mut done = Removed::default();
         if !hooks.is_empty() {
             let client = app.client(integration).await?;
             let name = &integration.name;
-            let done = hooks::remove(&client, &app.store, name, hooks, REMOVING).await;
-            (removed, left) = (done.removed.len(), done.left);
+            let time = REMOVING.min(app.hooks_within);
+            done = hooks::remove(&client, &app.store, name, hooks, time).await;
         }
-        let body = json!({
-            "serviceHooksRemoved": removed,
-            "serviceHooksLeft": left.iter().map(|(hook, why)| shown_left(hook, why)).collect::<Vec<_>>(),
+        let left = done.left.iter();
+        let mut body = json!({
+            "serviceHooksRemoved": done.removed.len(),
+            "serviceHooksLeft": left.map(|(hook, why)| shown_left(hook, why)).collect::<Vec<_>>(),
         });
+        if done.cut_off {
+            held.leave();
+            note(&mut body, lease::STAYS);
+        }
+        finish_rotation(app, &leased, held, &mut body, now).await?;
         Ok((StatusCode::OK, body))
     })
     .await
 }
 
+/// Ends the passwords before the current one where a rotation could not, since some hook was not given it: perhaps that one has
+/// it now, or is not there any more. Adds to the answer when they end.
+async fn finish_rotation(
+    app: &App,
+    leased: &Leased,
+    held: &Held,
+    body: &mut Value,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let endless = leased.digests.iter().filter(|it| it.ends.is_none());
+    // As a rule nothing has to be read for that.
+    if endless.count() < 2 {
+        return Ok(());
+    }
+    let name = &leased.integration.name;
+    let password = match app.secrets.password(name).await {
+        Ok(password) => password,
+        Err(SecretsError::Missing(_) | SecretsError::Unreadable(_)) => return Ok(()),
+        Err(error) => return Err(Problem::ours(error)),
+    };
+    let (store, nonce) = (&app.store, held.nonce());
+    let hooks = store.hooks_of(name).await.map_err(Problem::ours)?;
+    let finished =
+        hooks::finish_rotation(store, &password, leased, nonce, &hooks, rotate::GRACE, now).await;
+    match finished.map_err(Problem::ours)? {
+        Finished::Now(end) => body["previousPasswordValidUntil"] = json!(moment(end)),
+        Finished::Already | Finished::NotYet => {}
+        Finished::LeaseLost => return Err(problems::lease_lost()),
+    }
+    Ok(())
+}
+
 /// Makes the hooks of projects for an integration that was just set up, within `time`. It never fails: it says which could not
-/// be made and why.
+/// be made and why, and whether some may still be on their way (then the lease stays).
 pub(crate) async fn make_many(
     app: &App,
     integration: &Integration,
@@ -162,19 +208,20 @@ pub(crate) async fn make_many(
     projects: &Projects,
     time: Duration,
     now: Timestamp,
-) -> Value {
+) -> (Value, bool) {
     let deadline = Instant::now() + time;
     let (mut made_of, mut failed) = (Vec::new(), Vec::new());
-    let work = async |leased: store::Leased, _: &str| {
+    let mut is_under_way = false;
+    let work = async |leased: Leased, held: &Held| {
         if leased.integration.created_at != integration.created_at {
-            return Err(crate::problems::being_changed());
+            return Err(problems::being_changed());
         }
         let (found, not_found) = resolved(client, projects, deadline).await;
         failed = not_found;
         let ended: Vec<_> = stream::iter(found)
             .map(|project| async move {
                 let making = made(app, client, integration, password, &project, now);
-                let ended = timeout_at(deadline, making).await;
+                let ended = hooks::in_time(deadline, making).await;
                 (project, ended)
             })
             .buffer_unordered(hooks::AT_A_TIME)
@@ -184,8 +231,14 @@ pub(crate) async fn make_many(
             match ended {
                 Ok(Ok(made)) => made_of.push((project, made)),
                 Ok(Err(problem)) => failed.push(failure(json!(project), &problem)),
-                Err(_elapsed) => failed.push(no_time(json!(project))),
+                Err(late) => {
+                    is_under_way |= late == Late::CutOff;
+                    failed.push(too_late(json!(project), late));
+                }
             }
+        }
+        if is_under_way {
+            held.leave();
         }
         Ok((StatusCode::OK, Value::Null))
     };
@@ -204,7 +257,8 @@ pub(crate) async fn make_many(
         shown.as_object_mut().map(|shown| shown.remove("hooks"));
         shown
     });
-    json!({ "made": made_of.collect::<Vec<_>>(), "failed": failed })
+    let shown = json!({ "made": made_of.collect::<Vec<_>>(), "failed": failed });
+    (shown, is_under_way)
 }
 
 /// The projects, as Azure DevOps has them, and what could not be found or read.
@@ -418,5 +472,9 @@ fn failure(project: Value, problem: &Problem) -> Value {
 }
 
 fn no_time(project: Value) -> Value {
-    json!({ "project": project, "why": format!("there was no time left for it: {AGAIN}") })
+    too_late(project, Late::NotBegun)
+}
+
+fn too_late(project: Value, late: Late) -> Value {
+    json!({ "project": project, "why": format!("{late}: {AGAIN}") })
 }

@@ -3,7 +3,10 @@
 //! What it follows is looked for in Azure DevOps as when a stack is saved; of the deliveries nothing is asked there: it is told by
 //! what was kept when they were dispatched, and by the rules that `dispatch` goes by. Where nothing was kept it is unknown.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use deliveries::{
     filters,
@@ -116,7 +119,8 @@ impl PreviewRequest {
             None => {
                 let (from, to) = filters::within(from, to)?;
                 let to = to.unwrap_or(now).min(now);
-                Selection::Within(from.unwrap_or(to - USUAL), to)
+                let from = from.or_else(|| to.checked_sub(USUAL).ok());
+                Selection::Within(from.unwrap_or(Timestamp::MIN), to)
             }
         };
         let create = CreateRequest {
@@ -136,6 +140,7 @@ impl PreviewRequest {
     }
 }
 
+/// The deliveries that are named, each once.
 fn ids(texts: &[String]) -> Result<Vec<DeliveryId>, Problem> {
     if texts.is_empty() || texts.len() > MOST {
         let detail = format!("name 1 to {MOST} deliveries, or none for the newest ones");
@@ -145,7 +150,10 @@ fn ids(texts: &[String]) -> Result<Vec<DeliveryId>, Problem> {
         text.parse::<DeliveryId>()
             .map_err(|error| refused(at, &error.to_string()))
     });
-    parsed.collect()
+    let mut ids: Vec<DeliveryId> = parsed.collect::<Result<_, _>>()?;
+    let mut named = HashSet::new();
+    ids.retain(|id| named.insert(id.clone()));
+    Ok(ids)
 }
 
 /// The refusal of one of the deliveries that are named.

@@ -5,10 +5,7 @@
 //! A call that was cut off is finished by the next one. Of the secrets it reads the credential, to delete the hooks with it, and
 //! never the webhook password. That Azure DevOps is down, or the token is dead, holds nothing up: 410 takes care of what is left.
 
-use std::{
-    cmp::Reverse,
-    time::{Duration, Instant},
-};
+use std::{cmp::Reverse, time::Duration};
 
 use ado::Ado;
 use domain::{Integration, IntegrationName, Run, ServiceHook, Status, run::CancelReason};
@@ -21,9 +18,10 @@ use hooks::Removed;
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request, Response};
-use secrets::Secrets;
+use secrets::{Secrets, SecretsError};
 use serde_json::{Value, json};
 use store::{Begun, Detached, Finished, OpenOf, Store, Tables};
+use tokio::time::{Instant, timeout_at};
 
 /// What a person is told of the hooks that a person made.
 const REMINDER: &str = "Service hooks that were made by hand, and those that could not be deleted, stay in Azure DevOps: remove them under Project settings, Service hooks. Until then they are answered with 410, which makes Azure DevOps disable them.";
@@ -31,7 +29,7 @@ const REMINDER: &str = "Service hooks that were made by hand, and those that cou
 /// How long deleting the service hooks, removing the secrets, detaching the stacks and cancelling the runs may take: less than a
 /// call has that began to unlink.
 const WORK: Duration = Duration::from_secs(40);
-/// How much of that the service hooks may take, whatever Azure DevOps does.
+/// How much of that the service hooks may take, with reading the token, whatever Azure DevOps does.
 const HOOKS: Duration = Duration::from_secs(20);
 /// How long a call that finds the integration unlinked may go on with what an earlier one has missed.
 const MISSED: Duration = Duration::from_secs(4);
@@ -48,6 +46,7 @@ pub struct App {
     ado: Ado,
     azure_devops_url: String,
     run_retention: SignedDuration,
+    hooks_within: Duration,
 }
 
 /// What was done.
@@ -101,6 +100,16 @@ impl App {
             ado,
             azure_devops_url,
             run_retention: SignedDuration::from_hours(run_retention_days * 24),
+            hooks_within: HOOKS,
+        }
+    }
+
+    /// The function that has no more than `within` for the service hooks; what there is no time for is left and told.
+    #[must_use]
+    pub fn with_hooks_within(self, within: Duration) -> Self {
+        Self {
+            hooks_within: within,
+            ..self
         }
     }
 
@@ -213,36 +222,40 @@ impl App {
         Ok((StatusCode::OK, shown(&unlinked, &done)))
     }
 
-    /// Deletes the service hooks that are ours, as far as that can be done: whatever stands in the way is told with them.
+    /// Deletes the service hooks that are ours, as far as that can be done: whatever stands in the way is told with them. Only
+    /// where the token cannot be read for the moment nothing goes on: without it none of them could ever be deleted.
     async fn remove_hooks(&self, integration: &Integration) -> Result<Removed, Problem> {
         let name = &integration.name;
         let known = self.store.hooks_of(name).await.map_err(Problem::ours)?;
         if known.is_empty() {
             return Ok(Removed::default());
         }
-        let client = connection::client(
-            &self.ado,
-            &self.secrets,
-            &self.azure_devops_url,
-            integration,
-        );
-        let client = tokio::time::timeout(HOOKS, client).await;
-        match client {
-            Ok(Ok(client)) => Ok(hooks::remove(&client, &self.store, name, known, HOOKS).await),
-            // An earlier call has removed the token already, or it cannot be read.
-            Ok(Err(_)) | Err(_) => {
-                tracing::warn!(
-                    integration = name.as_str(),
-                    "the service hooks are left: no credential can be read"
-                );
-                let why = "the personal access token could not be read".to_owned();
-                let left = known.into_iter().map(|hook| (hook, why.clone()));
-                Ok(Removed {
-                    removed: Vec::new(),
-                    left: left.collect(),
-                })
+        let deadline = Instant::now() + self.hooks_within;
+        let credential = timeout_at(deadline, self.secrets.credential(name)).await;
+        let client = match credential.map_err(Problem::ours)? {
+            Ok(credential) => {
+                let url = &self.azure_devops_url;
+                let organization = connection::organization(url, integration);
+                self.ado.organization(&organization, &credential).ok()
             }
-        }
+            // An earlier call has removed it already, or it is none of ours.
+            Err(SecretsError::Missing(_) | SecretsError::Unreadable(_)) => None,
+            Err(error) => return Err(Problem::ours(error)),
+        };
+        let Some(client) = client else {
+            tracing::warn!(
+                integration = name.as_str(),
+                "the service hooks are left: no credential can be read"
+            );
+            let why = "the personal access token could not be read".to_owned();
+            let left = known.into_iter().map(|hook| (hook, why.clone()));
+            return Ok(Removed {
+                left: left.collect(),
+                ..Removed::default()
+            });
+        };
+        let time = deadline.saturating_duration_since(Instant::now());
+        Ok(hooks::remove(&client, &self.store, name, known, time).await)
     }
 
     /// Detaches the stacks, which asks for no new runs from then on, and cancels the runs.

@@ -30,6 +30,8 @@ pub struct Foreseen {
     pub would: Would,
     /// Why, in the words of a decision.
     pub reason: String,
+    /// Of a push: the full name of the ref that a run would be of.
+    pub ref_name: Option<String>,
 }
 
 impl Foreseen {
@@ -38,6 +40,7 @@ impl Foreseen {
             stack: stack.name.clone(),
             would,
             reason,
+            ref_name: None,
         }
     }
 
@@ -89,7 +92,11 @@ fn of_push(push: &Push, refs: &[ComparedRef], stacks: &[Stack]) -> Vec<Foreseen>
         all.extend(
             followers
                 .into_iter()
-                .map(|stack| of_ref(update, known, stack)),
+                .map(|stack| of_ref(update, known, stack))
+                .map(|one| Foreseen {
+                    ref_name: Some(update.name.clone()),
+                    ..one
+                }),
         );
     }
     for (stack, reason) in aside {

@@ -17,6 +17,8 @@ pub struct Progress {
     pub not_before: Option<Timestamp>,
     /// The service hook that was looked at last: the next pass begins behind it, where there are too many for one.
     pub looked_at: Option<Guid>,
+    /// Whether some service hooks gave no answer, so that the next pass looks at all of them.
+    pub look_again: bool,
     /// Up to when deliveries without an outcome were looked for.
     pub swept_until: Option<Timestamp>,
     /// The day on which two whole days of them were looked through.

@@ -81,29 +81,36 @@ pub enum Identity<'a> {
         /// Of a push, which has a run for each ref: the full name of the ref.
         ref_name: Option<&'a str>,
     },
+    /// What a wish for many deliveries asks for anew: once, however many of them tell of it.
+    Wish {
+        /// What tells the wish from every other.
+        wish: &'a str,
+        /// The identity of what is to run again, as it is [spelled](Identity::spelled).
+        what: &'a str,
+    },
 }
 
-impl RunId {
-    /// The id of a stack's run in a repository.
+impl Identity<'_> {
+    /// It as a text that no other has.
     #[must_use]
-    pub fn of(stack: &StackName, repository: &Guid, identity: Identity<'_>) -> Self {
-        let what = match identity {
-            Identity::Push { ref_name, push_id } => format!("push\n{ref_name}\n{push_id}"),
-            Identity::UnnumberedPush { ref_name, old, new } => {
+    pub fn spelled(&self) -> String {
+        match self {
+            Self::Push { ref_name, push_id } => format!("push\n{ref_name}\n{push_id}"),
+            Self::UnnumberedPush { ref_name, old, new } => {
                 format!("unnumbered push\n{ref_name}\n{old}\n{new}")
             }
-            Identity::PullRequest {
+            Self::PullRequest {
                 number,
                 commit,
                 attempt,
             } => format!("pull request\n{number}\n{commit}\n{attempt}"),
-            Identity::Comment {
+            Self::Comment {
                 number,
                 thread,
                 comment,
             } => format!("comment\n{number}\n{thread}\n{comment}"),
-            Identity::Request(id) => format!("request\n{id}"),
-            Identity::Rerun {
+            Self::Request(id) => format!("request\n{id}"),
+            Self::Rerun {
                 delivery,
                 redelivery,
                 ref_name,
@@ -111,7 +118,42 @@ impl RunId {
                 "rerun\n{delivery}\n{redelivery}\n{}",
                 ref_name.unwrap_or_default()
             ),
-        };
+            Self::Wish { wish, what } => format!("wish\n{wish}\n{what}"),
+        }
+    }
+}
+
+/// Who asks for new runs of what a delivery tells of. On the wire the first is a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Rerun {
+    /// The redelivery of this number, for its delivery alone.
+    Redelivery(u32),
+    /// The same as a part of a wish for many deliveries, of which several may tell of one push or pull request.
+    Wish {
+        /// The number of the redelivery.
+        redelivery: u32,
+        /// What tells the wish from every other.
+        wish: String,
+    },
+}
+
+impl Rerun {
+    /// The number of the redelivery.
+    #[must_use]
+    pub fn redelivery(&self) -> u32 {
+        match self {
+            Self::Redelivery(number) => *number,
+            Self::Wish { redelivery, .. } => *redelivery,
+        }
+    }
+}
+
+impl RunId {
+    /// The id of a stack's run in a repository.
+    #[must_use]
+    pub fn of(stack: &StackName, repository: &Guid, identity: Identity<'_>) -> Self {
+        let what = identity.spelled();
         let digest = Sha256::digest(format!("{stack}\n{repository}\n{what}"));
         let hex: String = digest[..16]
             .iter()
@@ -562,6 +604,7 @@ mod tests {
             })
         };
         assert_eq!(rerun("d", 1, None), rerun("d", 1, None));
+        let wish = |wish, what| of(Identity::Wish { wish, what });
         let mut all = vec![
             push("refs/heads/a", 1),
             push("refs/heads/a", 2),
@@ -586,6 +629,9 @@ mod tests {
             rerun("e", 1, None),
             rerun("d", 1, Some("refs/heads/a")),
             rerun("d", 1, Some("refs/heads/b")),
+            wish("1", "a"),
+            wish("2", "a"),
+            wish("1", "b"),
             RunId::of(&"b".parse().unwrap(), &repository, Identity::Request("1")),
         ];
         let count = all.len();

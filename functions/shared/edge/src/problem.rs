@@ -37,6 +37,8 @@ pub enum ProblemKind {
     StackDetached,
     /// The delivery is no event.
     NotAnEvent,
+    /// The delivery was asked for again as often as may be.
+    TooManyRedeliveries,
     /// The organization URL is none.
     NotAnOrganizationUrl,
     /// The organization cannot be found.
@@ -59,7 +61,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the test that pins them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidRequest,
         Self::InvalidField,
         Self::InvalidPageToken,
@@ -72,6 +74,7 @@ impl ProblemKind {
         Self::RunEnded,
         Self::StackDetached,
         Self::NotAnEvent,
+        Self::TooManyRedeliveries,
         Self::NotAnOrganizationUrl,
         Self::OrganizationNotFound,
         Self::TokenRefused,
@@ -138,6 +141,11 @@ impl ProblemKind {
                 StatusCode::CONFLICT,
                 "not-an-event",
                 "The delivery is no event",
+            ),
+            Self::TooManyRedeliveries => (
+                StatusCode::CONFLICT,
+                "too-many-redeliveries",
+                "The delivery was asked for again too often",
             ),
             Self::NotAnOrganizationUrl => (
                 StatusCode::UNPROCESSABLE_ENTITY,

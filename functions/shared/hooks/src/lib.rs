@@ -12,6 +12,7 @@ mod form;
 mod make;
 mod password;
 mod remove;
+mod time;
 
 use ado::AdoError;
 use domain::{Guid, summary::plain};
@@ -21,6 +22,7 @@ pub use form::{differs, is_ours, wanted};
 pub use make::{How, Made, Wanted, make};
 pub use password::{Finished, Given, NewPassword, all_have, finish_rotation, give_password, tag};
 pub use remove::{Removed, remove};
+pub use time::{Late, in_time};
 
 /// How many calls of Azure DevOps are under way at once, where the order does not matter.
 pub const AT_A_TIME: usize = 4;

@@ -9,9 +9,9 @@ use domain::{
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use store::{Leased, Store, StoreError};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::{AT_A_TIME, differs, remove::NO_TIME, wanted, why};
+use crate::{AT_A_TIME, Late, differs, in_time, wanted, why};
 
 /// The password that hooks are to have.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub struct Given {
     pub updated: Vec<ServiceHook>,
     /// Those that may still have another, and why, in words.
     pub failed: Vec<(ServiceHook, String)>,
+    /// Whether time was over while one of those was being given it ([`Late::CutOff`]).
+    pub cut_off: bool,
 }
 
 /// What became of finishing a rotation.
@@ -40,7 +42,8 @@ pub enum Finished {
     Now(Timestamp),
     /// Nothing was left to finish.
     Already,
-    /// Some hook still has another password, or the rotation was cut off before the new one was written: they go on counting.
+    /// They go on counting: some hook still has another password, or a rotation was cut off, whose caller does not know the new
+    /// one. Only the same rotation, called again, or a later one, ends them then.
     NotYet,
     /// The lease is lost.
     LeaseLost,
@@ -83,8 +86,7 @@ pub async fn give_password(
     let deadline = Instant::now() + time;
     let mut ended: Vec<_> = stream::iter(hooks.into_iter().enumerate())
         .map(async |(at, hook)| {
-            let given = timeout_at(deadline, giving.given(&hook)).await;
-            let given = given.unwrap_or_else(|_elapsed| Err(NO_TIME.to_owned()));
+            let given = in_time(deadline, giving.given(&hook)).await;
             (at, hook, given)
         })
         .buffer_unordered(AT_A_TIME)
@@ -94,8 +96,12 @@ pub async fn give_password(
     let mut given = Given::default();
     for (_, hook, ended) in ended {
         match ended {
-            Ok(hook) => given.updated.push(hook),
-            Err(why) => given.failed.push((hook, why)),
+            Ok(Ok(hook)) => given.updated.push(hook),
+            Ok(Err(why)) => given.failed.push((hook, why)),
+            Err(late) => {
+                given.cut_off |= late == Late::CutOff;
+                given.failed.push((hook, late.to_string()));
+            }
         }
     }
     given
@@ -183,7 +189,9 @@ impl Giving<'_> {
 
 /// Lets the passwords before the current one end after `grace`, once all hooks have the current one.
 ///
-/// That is the end of a rotation that could not reach all of them. `password` is what is written in the secret, and `hooks` are all of the integration's.
+/// That is the end of a rotation that could not reach all of them, and said so. One that was cut off ([`Leased::unfinished`]) is
+/// not ended here, however far it got: its caller was told that it failed, and whoever keeps hooks by hand does not know that there
+/// is another password. `password` is what is written in the secret, and `hooks` are all of the integration's.
 ///
 /// # Errors
 ///
@@ -203,9 +211,9 @@ pub async fn finish_rotation(
     if !digests.iter().any(is_open) {
         return Ok(Finished::Already);
     }
-    let is_written = leased.unfinished.is_none_or(|it| it.sha256 == current);
+    let is_told = leased.unfinished.is_none();
     let counts = digests.iter().any(|digest| digest.sha256 == current);
-    if !is_written || !counts || !all_have(hooks, password) {
+    if !is_told || !counts || !all_have(hooks, password) {
         return Ok(Finished::NotYet);
     }
     let end = now + grace;

@@ -6,12 +6,9 @@ use ado::{AdoClient, AdoError};
 use domain::{IntegrationName, ServiceHook};
 use futures::{StreamExt, stream};
 use store::Store;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::{AT_A_TIME, why};
-
-/// What a hook that there was no time for is left with.
-pub(crate) const NO_TIME: &str = "there was no time left for it";
+use crate::{AT_A_TIME, Late, in_time, why};
 
 /// What became of removing hooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +17,8 @@ pub struct Removed {
     pub removed: Vec<ServiceHook>,
     /// Those that are not, or of which nothing is known, and why, in words. They stay known.
     pub left: Vec<(ServiceHook, String)>,
+    /// Whether one of those is left because time was over while it was being deleted ([`Late::CutOff`]).
+    pub cut_off: bool,
 }
 
 /// Deletes these hooks of an integration, a few at once, within `time`, and forgets each that is gone. It never fails: what
@@ -37,8 +36,7 @@ pub async fn remove(
     let mut ended: Vec<_> = stream::iter(hooks.into_iter().enumerate())
         .map(async |(at, hook)| {
             let deleting = deleted(client, store, integration, &hook, &refused);
-            let ended = timeout_at(deadline, deleting).await;
-            let ended = ended.unwrap_or_else(|_elapsed| Err(NO_TIME.to_owned()));
+            let ended = in_time(deadline, deleting).await;
             (at, hook, ended)
         })
         .buffer_unordered(AT_A_TIME)
@@ -48,8 +46,12 @@ pub async fn remove(
     let mut removed = Removed::default();
     for (_, hook, ended) in ended {
         match ended {
-            Ok(()) => removed.removed.push(hook),
-            Err(why) => removed.left.push((hook, why)),
+            Ok(Ok(())) => removed.removed.push(hook),
+            Ok(Err(why)) => removed.left.push((hook, why)),
+            Err(late) => {
+                removed.cut_off |= late == Late::CutOff;
+                removed.left.push((hook, late.to_string()));
+            }
         }
     }
     removed

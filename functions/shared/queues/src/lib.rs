@@ -8,7 +8,7 @@ use aws_sdk_sqs::{
     config::{retry::RetryConfig, timeout::TimeoutConfig},
     error::DisplayErrorContext,
 };
-use domain::IntegrationName;
+use domain::{IntegrationName, run::Rerun};
 use serde::{Deserialize, Serialize};
 use store::DeliveryId;
 
@@ -31,9 +31,9 @@ pub enum Later {
         /// Whether somebody has asked for it anew: what is decided now counts then, whatever was before.
         #[serde(default)]
         again: bool,
-        /// The redelivery that asks for new runs.
+        /// Who asks for new runs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        rerun: Option<u32>,
+        rerun: Option<Rerun>,
     },
     /// Dispatch what is parked of an integration: its token is a new one, or works again.
     Unpark {
@@ -57,14 +57,14 @@ impl Later {
         }
     }
 
-    /// A delivery of which a redelivery of this number asks for new runs, put off for the `tries`th time.
+    /// A delivery of which somebody asks for new runs, put off for the `tries`th time.
     #[must_use]
-    pub fn rerun(id: &DeliveryId, tries: u32, number: u32) -> Self {
+    pub fn rerun(id: &DeliveryId, tries: u32, rerun: Rerun) -> Self {
         Self::Delivery {
             delivery: id.to_string(),
             tries,
             again: true,
-            rerun: Some(number),
+            rerun: Some(rerun),
         }
     }
 
@@ -173,6 +173,28 @@ fn seconds(duration: Duration) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_asks_for_new_runs_reads_as_it_was_written_also_by_an_earlier_version() {
+        let of = |rerun| Later::Delivery {
+            delivery: "d".to_owned(),
+            tries: 1,
+            again: true,
+            rerun: Some(rerun),
+        };
+        let wish = Rerun::Wish {
+            redelivery: 2,
+            wish: "outage-3".to_owned(),
+        };
+        for rerun in [Rerun::Redelivery(2), wish] {
+            assert_eq!(rerun.redelivery(), 2);
+            let text = serde_json::to_string(&of(rerun.clone())).unwrap();
+            assert_eq!(serde_json::from_str::<Later>(&text).unwrap(), of(rerun));
+        }
+        let before = r#"{"kind":"delivery","delivery":"d","tries":1,"again":true,"rerun":2}"#;
+        let read = serde_json::from_str::<Later>(before).unwrap();
+        assert_eq!(read, of(Rerun::Redelivery(2)));
+    }
 
     #[test]
     fn what_is_put_off_reads_as_it_was_written() {

@@ -14,7 +14,10 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use crate::{
     Store, StoreError, body,
@@ -509,7 +512,7 @@ impl Store {
         Ok(heads)
     }
 
-    /// Deliveries whole, in the order asked for; what is gone in the meantime is left out.
+    /// Deliveries whole, each once, in the order asked for; what is gone in the meantime is left out.
     ///
     /// # Errors
     ///
@@ -532,13 +535,19 @@ impl Store {
         Ok(deliveries)
     }
 
-    /// The items of a table that have these keys, in no order.
+    /// The items of a table that have these keys, each once, in no order.
     pub(crate) async fn batch(
         &self,
         table: &str,
-        keys: Vec<Item>,
+        mut keys: Vec<Item>,
         doing: &'static str,
     ) -> Result<Vec<Item>, StoreError> {
+        // A request with the same key twice is refused.
+        let mut asked = HashSet::new();
+        keys.retain(|key| {
+            let part = |name: &str| key.get(name).and_then(|it| it.as_s().ok()).cloned();
+            asked.insert((part(PARTITION), part(SORT)))
+        });
         let mut items = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(100) {
             let mut wanted = chunk.to_vec();

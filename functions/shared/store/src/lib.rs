@@ -70,7 +70,8 @@ pub use integrations::{DirectoryPage, WebhookRecord};
 pub use keys::DeliveryId;
 pub use lifecycle::{Activated, Begun, Claim, Claimed, Finished};
 pub use outcomes::{
-    AskedAgain, BusEvent, EventsImage, OutcomeRecord, Parked, Redelivery, events_image,
+    Asked, AskedAgain, BusEvent, EventsImage, MOST_REDELIVERIES, NewRuns, OutcomeRecord, Parked,
+    Redelivery, events_image,
 };
 pub use runs::{
     Added, Advanced, NewRun, OpenOf, Report, RunCursor, RunFilter, RunPage, run_of_image,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{operation::put_item::PutItemError, types::AttributeValue};
-use domain::{Compared, IntegrationName, Outcome, OutcomeWord};
+use domain::{Compared, IntegrationName, Outcome, OutcomeWord, run::Rerun};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -20,7 +20,7 @@ const PARKED: &str = "parked";
 /// What an outcome may grow to when it is unpacked: a decision for each of thousands of stacks.
 const LARGEST: usize = 4 * 1_024 * 1_024;
 /// The most redeliveries of one delivery.
-const MOST_REDELIVERIES: u32 = 1_000;
+pub const MOST_REDELIVERIES: u32 = 1_000;
 /// How often a number is looked for that nobody else has taken meanwhile.
 const MOST_TRIES: u32 = 50;
 
@@ -35,9 +35,9 @@ pub struct OutcomeRecord {
     /// What was understood of it, as the bus is told it; `None` for what has no event of its own there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<BusEvent>,
-    /// Of what is parked: the redelivery that asked for new runs, which it goes on as.
+    /// Of what is parked: who asked for new runs, which it goes on as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rerun: Option<u32>,
+    pub rerun: Option<Rerun>,
     /// What was found out about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<Compared>,
@@ -59,19 +59,39 @@ impl OutcomeRecord {
 /// A redelivery, as it is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct AskedAgain<'a> {
-    /// Whether it is to make new runs, also of what has had its runs.
-    pub rerun: bool,
+    /// Which runs it is to make.
+    pub new_runs: NewRuns,
     /// What tells this wish from every other one for the same delivery: the same again is the same redelivery.
     pub request: &'a str,
 }
 
-/// A redelivery.
+/// Which runs a redelivery is to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewRuns {
+    /// Those that were missed.
+    None,
+    /// New ones, also of what has had its runs.
+    OfDelivery,
+    /// The same; of what several deliveries of the wish tell of, one.
+    OfWish,
+}
+
+/// A redelivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redelivery {
     /// Its number: redeliveries of one delivery are counted from 1.
     pub number: u32,
-    /// Whether it makes new runs.
-    pub rerun: bool,
+    /// Who asks for new runs by it; `None` where it makes those that were missed.
+    pub rerun: Option<Rerun>,
+}
+
+/// What became of asking for a redelivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It is asked for, or was before.
+    Yes(Redelivery),
+    /// It was asked for [as often as may be](MOST_REDELIVERIES).
+    TooOften,
 }
 
 /// An event for the bus.
@@ -114,26 +134,38 @@ struct RedeliveryItem {
     /// Its number: the stream's filter knows a redelivery by it.
     redelivery: u32,
     rerun: bool,
+    /// Whether the new runs are the wish's, not the delivery's.
+    of_wish: bool,
     request: String,
     asked_at: i64,
     expires: i64,
 }
 
-/// What is read of a redelivery; the first had neither of the last two.
+/// What is read of a redelivery; the first had nothing but the number.
 #[derive(Debug, Deserialize)]
 struct RedeliveryRead {
     redelivery: u32,
     #[serde(default)]
     rerun: bool,
     #[serde(default)]
+    of_wish: bool,
+    #[serde(default)]
     request: String,
 }
 
 impl RedeliveryRead {
     fn is(&self) -> Redelivery {
+        let redelivery = self.redelivery;
+        let rerun = match self.of_wish {
+            true => Rerun::Wish {
+                redelivery,
+                wish: self.request.clone(),
+            },
+            false => Rerun::Redelivery(redelivery),
+        };
         Redelivery {
-            number: self.redelivery,
-            rerun: self.rerun,
+            number: redelivery,
+            rerun: self.rerun.then_some(rerun),
         }
     }
 }
@@ -360,23 +392,24 @@ impl Store {
         asked: AskedAgain<'_>,
         retention: SignedDuration,
         now: Timestamp,
-    ) -> Result<Redelivery, StoreError> {
+    ) -> Result<Asked, StoreError> {
         let id = &delivery.id;
         for _try in 0..MOST_TRIES {
             let before = self.redeliveries(id).await?;
             if let Some(same) = before.iter().find(|it| it.request == asked.request) {
-                return Ok(same.is());
+                return Ok(Asked::Yes(same.is()));
             }
             let last = before.iter().map(|it| it.redelivery).max();
             let number = last.unwrap_or_default() + 1;
             if number > MOST_REDELIVERIES {
-                break;
+                return Ok(Asked::TooOften);
             }
             let item = RedeliveryItem {
                 pk: id.partition().to_owned(),
                 sk: id.redelivery_sort(number),
                 redelivery: number,
-                rerun: asked.rerun,
+                rerun: asked.new_runs != NewRuns::None,
+                of_wish: asked.new_runs == NewRuns::OfWish,
                 request: asked.request.to_owned(),
                 asked_at: now.as_microsecond(),
                 expires: delivery.received.as_second() + retention.as_secs(),
@@ -389,8 +422,13 @@ impl Store {
                 .condition_expression(IS_NEW);
             match put.send().await {
                 Ok(_) => {
-                    let rerun = asked.rerun;
-                    return Ok(Redelivery { number, rerun });
+                    let written = RedeliveryRead {
+                        redelivery: number,
+                        rerun: item.rerun,
+                        of_wish: item.of_wish,
+                        request: item.request,
+                    };
+                    return Ok(Asked::Yes(written.is()));
                 }
                 // By somebody else, or by this very call, whose first answer was lost: the next look tells.
                 Err(error)
@@ -401,7 +439,7 @@ impl Store {
             }
         }
         Err(StoreError::Unreadable(
-            "it was asked for too often".to_owned(),
+            "every number that was tried was taken meanwhile".to_owned(),
         ))
     }
 
