@@ -349,6 +349,13 @@ data "aws_iam_policy_document" "reconcile" {
   }
 
   # Also authorises a transaction that consists of puts.
+  # Whether something was parked since the pass before.
+  statement {
+    sid       = "ListWhatIsParked"
+    actions   = ["dynamodb:Query"]
+    resources = [local.attention_index_arn]
+  }
+
   statement {
     sid       = "StoreWhatIsFoundAgain"
     actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem"]

@@ -108,6 +108,7 @@ run "roles" {
         ListIntegrations           = "dynamodb:Query"
         CompareWithWhatWasSeen     = "dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query"
         ListFollowers              = "dynamodb:Query"
+        ListWhatIsParked           = "dynamodb:Query"
         StoreWhatIsFoundAgain      = "dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query"
         ReadSecrets                = "secretsmanager:GetSecretValue"
         Warn                       = "events:PutEvents"
