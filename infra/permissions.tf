@@ -348,7 +348,6 @@ data "aws_iam_policy_document" "reconcile" {
     resources = [local.followers_index_arn]
   }
 
-  # Also authorises a transaction that consists of puts.
   # Whether something was parked since the pass before.
   statement {
     sid       = "ListWhatIsParked"
@@ -356,6 +355,7 @@ data "aws_iam_policy_document" "reconcile" {
     resources = [local.attention_index_arn]
   }
 
+  # Also authorises a transaction that consists of puts.
   statement {
     sid       = "StoreWhatIsFoundAgain"
     actions   = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem"]
