@@ -222,6 +222,7 @@ run "resources" {
       ListIntegrations           = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-integrations/index/directory"
       CompareWithWhatWasSeen     = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks"
       ListFollowers              = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-stacks/index/followers"
+      ListWhatIsParked           = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events/index/attention"
       StoreWhatIsFoundAgain      = "arn:aws:dynamodb:eu-west-1:123456789012:table/stackhook-prod-events"
       ReadSecrets                = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:stackhook/prod/*"
       Warn                       = "arn:aws:events:eu-west-1:123456789012:event-bus/stackhook-prod"

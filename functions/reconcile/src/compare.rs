@@ -76,7 +76,6 @@ impl Care<'_> {
                 project: None,
                 pushes_done: false,
                 stuck: None,
-                found: 0,
             });
         }
         let followed = self.followed().await?;
@@ -233,7 +232,6 @@ impl Care<'_> {
         let (kept, _) = webhook::keep(&self.app.store, &arrival).await?;
         if matches!(kept, Kept::Stored(_) | Kept::Beside(_)) {
             self.progress.last.found += 1;
-            self.note_comparison(|it| it.found += 1);
         }
         Ok(())
     }

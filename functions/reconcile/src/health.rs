@@ -165,7 +165,7 @@ impl Care<'_> {
     }
 
     /// Tells the bus that a hook does not send.
-    pub(crate) async fn tell_failing(&self, hook: &ServiceHook) -> Result<(), Halt> {
+    async fn tell_failing(&self, hook: &ServiceHook) -> Result<(), Halt> {
         let detail = json!({
             "integration": self.integration.name,
             "project": hook.project,

@@ -25,6 +25,8 @@ const FEWER: u32 = 10;
 const TIME: u32 = 60;
 /// Which part of a pass's calls it may use: the rest is for what follows.
 const SHARE: u32 = 8;
+/// Less than this is between no two dates of Azure DevOps'.
+const A_MOMENT: SignedDuration = SignedDuration::from_nanos(100);
 /// Older than this at its receipt, a `createdDate` gives way in a delivery's keys: what is older is filed as if it had come then.
 const FRESH: SignedDuration = SignedDuration::from_hours(47);
 
@@ -157,11 +159,12 @@ impl Care<'_> {
                 u32::try_from(of_it.count()).unwrap_or(u32::MAX)
             };
             // The newest come first, and what was made at the same moment may be on the next page as well: the bound is itself
-            // met again, and changes nothing.
+            // met again, and changes nothing. Where a page has nothing but what was met, the next one begins before it.
             let first = page.iter().filter_map(|it| it.created).min();
-            if is_full && first.is_some() && first != reading.until {
+            if let Some(first) = first.filter(|_| is_full) {
+                let was_met = reading.until == Some(first);
                 reading.within = Some(hooks[at].id.clone());
-                reading.until = first;
+                reading.until = Some(if was_met { first - A_MOMENT } else { first });
                 reading.count += count(&*hooks[at]);
                 self.progress.reading = Some(reading.clone());
                 continue;

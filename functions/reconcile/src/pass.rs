@@ -386,7 +386,7 @@ pub(crate) fn ends_the_pass(error: &AdoError) -> bool {
     error.is_about_the_token() || matches!(error, AdoError::SlowDown { .. } | AdoError::Spent)
 }
 
-/// The service hooks that nobody has stopped on purpose.
+/// Whether a person has disabled a service hook, which stays so.
 pub(crate) fn is_stopped(hook: &ServiceHook) -> bool {
     hook.health.status == domain::HookStatus::DisabledByUser
 }

@@ -21,7 +21,7 @@ pub struct Progress {
     pub look_again: bool,
     /// Up to when deliveries without an outcome were looked for.
     pub swept_until: Option<Timestamp>,
-    /// The day on which two whole days of them were looked through.
+    /// The day on which all that may lack one was looked through, however old.
     pub swept_on: Option<Date>,
     /// Up to when failed notifications were taken from Azure DevOps' history.
     pub history_until: Option<Timestamp>,
@@ -106,9 +106,6 @@ pub struct Comparison {
     /// The repository or project at which a pass ended because Azure DevOps failed: if it does once more, it is passed over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stuck: Option<Guid>,
-    /// How many changes it has found that never reached us.
-    #[serde(default)]
-    pub found: u32,
 }
 
 /// What the bus was told of.
@@ -138,7 +135,7 @@ pub struct Pass {
     pub failing: u32,
     /// Those that a person stopped.
     pub stopped: u32,
-    /// Those of them that are not there any more.
+    /// Those that are not there any more.
     pub missing: u32,
     /// Those that were mended.
     pub mended: u32,
