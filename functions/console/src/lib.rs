@@ -9,6 +9,8 @@ mod guard;
 mod options;
 mod page;
 mod problem;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt::Write as _,
