@@ -358,7 +358,7 @@ async fn run(options: &Options) -> Result<(), StartError> {
         notes: Box::new(io::stderr()),
     };
     let opening = async {
-        writeln!(out, "{}", connected(options))?;
+        writeln!(out, "{}", connected(options, has_links))?;
         Console::open(options, &person, terminal).await
     };
     let console = tokio::select! {
@@ -384,16 +384,22 @@ async fn run(options: &Options) -> Result<(), StartError> {
 }
 
 /// What the console is for.
-fn connected(options: &Options) -> String {
+fn connected(options: &Options, has_links: bool) -> String {
     let name = options.environment.as_deref().unwrap_or("Stackhook");
     let mut lines =
         format!("· The console of {name}, as whoever you are for AWS. Ctrl-C ends it.\n");
     for (function, url) in &options.urls {
         let _infallible = writeln!(lines, "    {:<11} {url}", function.name());
     }
-    lines.push_str(
-        "· Open this link; it works once, and the next one follows here when it was used:",
-    );
+    match &options.ready_file {
+        Some(path) if !has_links => {
+            lines.push_str("· The link, which works once, and each that follows it: ");
+            lines.push_str(&path.to_string_lossy());
+        }
+        _ => lines.push_str(
+            "· Open this link. It works once, and the next one follows here when it was used:",
+        ),
+    }
     lines
 }
 
