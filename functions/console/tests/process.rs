@@ -2,10 +2,12 @@
 
 use std::{
     fs,
-    io::Read,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
@@ -134,7 +136,7 @@ fn what_is_missing_ends_it_with_what_to_do() {
         "{notes}"
     );
 
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let output = console(&folder, &URLS)
         .args(["--port", &port])
@@ -150,5 +152,100 @@ fn what_is_missing_ends_it_with_what_to_do() {
     let notes = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{notes}");
     assert!(notes.contains("AWS_REGION"), "{notes}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// Answers whatever comes with `{}`; tells what it was sent.
+fn function() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (told, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = String::new();
+            for line in BufReader::new(&stream).lines() {
+                let line = line.unwrap();
+                if line.is_empty() {
+                    break;
+                }
+                head.push_str(&line);
+                head.push('\n');
+            }
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+            stream.write_all(answer.as_bytes()).unwrap();
+            if told.send(head).is_err() {
+                return;
+            }
+        }
+    });
+    (url, heard)
+}
+
+/// One request of the console: its answer whole.
+fn ask(url: &str, head: &str, body: &str) -> String {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let length = body.len();
+    let request = format!(
+        "{head}\r\nhost: {host}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn whoever_signs_in_while_it_runs_need_not_start_it_again() {
+    let folder = folder("signing-in");
+    let ready_file = folder.join("console.json");
+    let (url, heard) = function();
+    let urls = URLS.map(|(name, _)| (name, url.as_str()));
+    let child = console(&folder, &urls)
+        .env("AWS_REGION", "eu-west-1")
+        .args(["--port=0", "--ready-file"])
+        .arg(&ready_file)
+        .spawn()
+        .unwrap();
+    let ready: Value = until(|| serde_json::from_slice(&fs::read(&ready_file).ok()?).ok());
+    let (address, link) = (
+        ready["url"].as_str().unwrap(),
+        ready["link"].as_str().unwrap(),
+    );
+    let code = link.split_once('#').unwrap().1;
+    let opened = ask(
+        address,
+        "POST /session HTTP/1.1",
+        &format!(r#"{{"code":"{code}"}}"#),
+    );
+    let body = opened.split_once("\r\n\r\n").unwrap().1;
+    let opened: Value = serde_json::from_str(body).unwrap();
+    let token = opened["token"].as_str().unwrap();
+    let head = format!("GET /api/runs/runs HTTP/1.1\r\nx-stackhook-console: {token}");
+
+    let answer = ask(address, &head, "");
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert!(
+        answer.contains("urn:stackhook:console:no-credentials"),
+        "{answer}"
+    );
+    fs::create_dir(folder.join(".aws")).unwrap();
+    let keys = "[default]\naws_access_key_id = AKIDLATER\naws_secret_access_key = kept-secret\n";
+    fs::write(folder.join(".aws/credentials"), keys).unwrap();
+    let answer = ask(address, &head, "");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let sent = heard.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(sent.starts_with("GET /runs HTTP/1.1\n"), "{sent}");
+    assert!(sent.contains("Credential=AKIDLATER/"), "{sent}");
+
+    let (status, out, notes) = ended(child, "-TERM");
+    assert_eq!(status, Some(0), "{notes}");
+    for secret in ["kept-secret", token, code] {
+        assert!(
+            !out.contains(secret) && !notes.contains(secret),
+            "{out}{notes}"
+        );
+    }
     fs::remove_dir_all(folder).unwrap();
 }
