@@ -5,7 +5,10 @@ use domain::{HookStatus, ServiceHook, service_hook::Health};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::pass::{Care, Halt, is_stopped};
+use crate::{
+    mending::partly_made,
+    pass::{Care, Halt, is_stopped},
+};
 
 /// Which part of a pass's calls looking at hooks may use: the rest is for what follows.
 const SHARE: u32 = 2;
@@ -81,6 +84,10 @@ impl Care<'_> {
             self.keep(hook).await?;
             self.progress.looked_at = Some(hook.id.clone());
         }
+        for partly in partly_made(hooks, self.now) {
+            let why = "a project has not all of its service hooks";
+            self.gap(partly.since, self.now, why);
+        }
         if looked == left {
             self.progress.looked_at = None;
         }
@@ -128,7 +135,7 @@ impl Care<'_> {
         Ok(())
     }
 
-    /// How many hooks there are, and how many of them do not send though nobody stopped them. What is mended afterwards counts all
+    /// How many hooks there are, how many of them do not send though nobody stopped them, and how many are missing. What is mended afterwards counts all
     /// the same: it did not send.
     pub(crate) fn count(&mut self, hooks: &[ServiceHook]) {
         let count = |is: &dyn Fn(&&ServiceHook) -> bool| {
@@ -138,7 +145,10 @@ impl Care<'_> {
         last.hooks = count(&|_| true);
         last.stopped = count(&|hook| is_stopped(hook));
         last.failing = count(&|hook| !hook.health.is_well() && !is_stopped(hook));
-        last.missing = count(&|hook| hook.health.status == HookStatus::Missing);
+        let partly_made = partly_made(hooks, self.now).into_iter();
+        let never_made: usize = partly_made.map(|partly| partly.missing).sum();
+        last.missing = count(&|hook| hook.health.status == HookStatus::Missing)
+            + u32::try_from(never_made).unwrap_or(u32::MAX);
     }
 
     /// Tells the bus of each hook whose state is another than it was told last; of one that is well again nothing.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use ado::{AdoClient, AdoError};
 use domain::{
-    EventType, Integration, IntegrationName, ServiceHook, WebhookPassword, service_hook::EVENTS,
-    stack::Reference, summary::plain,
+    EventType, Integration, IntegrationName, ServiceHook, WebhookPassword,
+    service_hook::{EVENTS, missing_events},
+    stack::Reference,
+    summary::plain,
 };
 use edge::http::{Answer, moment, with_moments};
 use edge::{Problem, ProblemKind};
@@ -114,7 +116,11 @@ pub(crate) async fn list(app: &App, name: &str) -> Answer {
     let projects: Vec<Value> = projects
         .map(|hooks| {
             let project = hooks.first().map(|hook| &hook.project);
-            json!({ "project": project, "hooks": hooks.iter().map(shown).collect::<Vec<_>>() })
+            json!({
+                "project": project,
+                "hooks": hooks.iter().map(shown).collect::<Vec<_>>(),
+                "missingEvents": missing_events(hooks),
+            })
         })
         .collect();
     let mut body = json!({ "integration": name, "projects": projects });
@@ -150,6 +156,12 @@ pub(crate) async fn remove(app: &App, name: &str, project: &str, now: Timestamp)
             let name = &integration.name;
             let time = REMOVING.min(app.hooks_within);
             done = hooks::remove(&client, &app.store, name, hooks, time).await;
+            for (hook, _) in &mut done.left {
+                // So that nobody makes the others again, as where making them was cut off.
+                hook.unwanted = true;
+                let kept = app.store.keep_hook_if_there(name, hook).await;
+                kept.map_err(Problem::ours)?;
+            }
         }
         let left = done.left.iter();
         let mut body = json!({
