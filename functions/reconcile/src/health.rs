@@ -1,7 +1,7 @@
 //! How our service hooks fare: each is read by its id, what is wrong is a gap, and the bus is told once of each change.
 
 use ado::{AdoClient, AdoError, Subscription};
-use domain::{HookStatus, ServiceHook, service_hook::Health};
+use domain::{HookStatus, ServiceHook, service_hook::Health, summary::plain};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -61,13 +61,13 @@ impl Care<'_> {
                 Err(
                     error @ (AdoError::Denied(_) | AdoError::Refused(_) | AdoError::Unexpected(_)),
                 ) => {
-                    hook.health.trouble = Some(error.to_string());
+                    hook.health.trouble = Some(plain(&error.to_string()));
                     None
                 }
                 // That one gets no answer is no reason to look at no other: it is noted, and asked for again in the next pass.
                 Err(error @ (AdoError::Unreachable(_) | AdoError::Garbled(_))) => {
                     silent += 1;
-                    hook.health.trouble = Some(error.to_string());
+                    hook.health.trouble = Some(plain(&error.to_string()));
                     None
                 }
                 Err(error) => return Err(error.into()),
@@ -221,7 +221,7 @@ fn advice(hook: &ServiceHook, mends: bool) -> String {
         (HookStatus::DisabledByUser, _) => {
             "it stays so: enable it in Azure DevOps, or make it again with PUT /integrations/{name}/service-hooks/{project}".to_owned()
         }
-        (_, Some(trouble)) => format!("it could not be mended: {trouble}"),
+        (_, Some(trouble)) => format!("it could not be looked at or mended: {trouble}"),
         (_, None) if mends => "it is mended as soon as it can be".to_owned(),
         (_, None) => "mend it with PUT /integrations/{name}/service-hooks/{project}: mend_service_hooks is off".to_owned(),
     };

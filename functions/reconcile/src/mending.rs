@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use ado::{AdoClient, AdoError};
 use domain::{
     Guid, HookStatus, ServiceHook, WebhookPassword, service_hook::missing_events, stack::Reference,
+    summary::plain,
 };
 use hooks::{HooksError, How, NewPassword, Wanted, tag};
 use jiff::{SignedDuration, Timestamp};
@@ -182,7 +183,7 @@ impl Care<'_> {
                         silent += 1;
                         self.progress.last.unfinished = true;
                     }
-                    let why = error.to_string();
+                    let why = plain(&error.to_string());
                     self.cannot_mend(hooks, project, &tag, &why).await?;
                 }
             }

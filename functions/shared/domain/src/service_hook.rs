@@ -77,7 +77,7 @@ pub struct Health {
     /// How many of its notifications failed in the seven days before, as far as was looked.
     #[serde(default)]
     pub failed_notifications: u32,
-    /// Why it could not be mended, in words.
+    /// Why it could not be looked at or mended, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// The status that the bus was last told of: one event for each change.
