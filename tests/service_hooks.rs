@@ -1135,6 +1135,40 @@ async fn all_means_each_project_that_the_token_sees() -> Result<()> {
 }
 
 #[tokio::test]
+async fn of_more_than_all_means_some_are_named_and_it_is_said_that_there_are_others() -> Result<()>
+{
+    let mut site = Site::start().await?;
+    for number in 0..700 {
+        let project = json!({ "name": format!("Berth {number}") });
+        let path = "organizations/tidewater/projects";
+        site.control(Method::POST, path, project).await?;
+    }
+    let endpoint = site.bed.stack.description.endpoint_url.clone();
+    let (azure_devops, webhook) = (site.azure_devops.url(), &site.webhook_url);
+    let hurried = setup_at(&site.bed, azure_devops, webhook, &endpoint).await?;
+    // All are listed, and most hooks have to wait.
+    site.setup = hurried.with_hooks_within(Duration::from_secs(3));
+    let (status, body) = create_with(&site, &new_name("harbors"), "good", json!("all")).await?;
+    assert_eq!(status, 201, "{body}");
+    let (made, failed) = (
+        &body["serviceHooks"]["made"],
+        &body["serviceHooks"]["failed"],
+    );
+    let failed = failed.as_array().context("no list")?;
+    let (beyond, in_vain): (Vec<&Value>, Vec<&Value>) = failed.iter().partition(|it| {
+        let why = it["why"].as_str().unwrap_or_default();
+        why.contains("means the first 500 projects")
+    });
+    assert_eq!(names_in(made).len() + in_vain.len(), 500);
+    let (others, named): (Vec<&Value>, Vec<&Value>) =
+        beyond.iter().partition(|it| it["project"] == "all");
+    assert_eq!((others.len(), named.len()), (1, 100));
+    let why = others[0]["why"].as_str().unwrap_or_default();
+    assert!(why.contains("GET …/projects lists them"), "{why}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_integration_whose_hooks_are_denied_is_created_and_says_what_to_do() -> Result<()> {
     let site = Site::start().await?;
     let name = new_name("denied");
