@@ -787,6 +787,7 @@ async fn while_a_gap_lasts_all_of_the_history_is_read_once_a_day() -> Result<()>
         let did = pass_of(&watching, &caring.linked, SCHEDULED, at).await?;
         let progress = caring.store.progress(&caring.linked.name).await?;
         assert_eq!(progress.compared_at, Some(at), "{did}");
+        caring.dispatch().await?;
         failed.push(kept(&caring).await?.health.failed_notifications);
     }
     // After seven days none of them is known to have failed, which the next reading of all tells.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use ado::{AdoClient, AdoError};
 use domain::{
     Guid, HookStatus, ServiceHook, WebhookPassword, service_hook::missing_events, stack::Reference,
-    summary::plain,
+    summary::plain_within,
 };
 use hooks::{HooksError, How, NewPassword, Wanted, tag};
 use jiff::{SignedDuration, Timestamp};
@@ -21,6 +21,8 @@ const LONGEST: Duration = Duration::from_secs(90);
 
 /// Up to which part of a pass's calls, in percent: where much cannot be mended, comparing is all that there is.
 const SHARE: u32 = 75;
+/// How many characters are kept of why something could not be mended.
+const LONGEST_WHY: usize = 400;
 /// How many projects may get no answer before no more of them are mended.
 const MOST_SILENT: usize = 2;
 
@@ -183,7 +185,7 @@ impl Care<'_> {
                         silent += 1;
                         self.progress.last.unfinished = true;
                     }
-                    let why = plain(&error.to_string());
+                    let why = plain_within(&error.to_string(), LONGEST_WHY);
                     self.cannot_mend(hooks, project, &tag, &why).await?;
                 }
             }
