@@ -189,7 +189,7 @@ function maker({ path, signal, make, lookAgain, done, has }) {
   pick.input.addEventListener("focus", () => {
     projects = null;
   });
-  const choice = field("project", "Make the hooks of a project", pick, { hint: "Five hooks, for pushes and pull requests. Those that are there already are mended or taken over." });
+  const choice = field("project", "Make the hooks of a project", Object.assign(h("div", { class: "row beside" }, pick), { input: pick.input }), { hint: "Five hooks, for pushes and pull requests. Those that are there already are mended or taken over." });
   const going = progress("Azure DevOps is asked for the project, and its hooks are made.", { usual: 30 });
   const button = busyButton("Make hooks", {
     kind: "primary",
@@ -216,7 +216,9 @@ function maker({ path, signal, make, lookAgain, done, has }) {
       await lookAgain();
     },
   });
-  const form = h("form", { class: "block", novalidate: true }, choice.element, h("div", {}, button), going, result);
+  // Beside it, since the list of projects lies on what is below.
+  choice.control.append(button);
+  const form = h("form", { class: "block", novalidate: true }, choice.element, going, result);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     button.click();
