@@ -26,7 +26,7 @@ export function render({ signal }) {
     try {
       found = await all("setup/integrations", "integrations", { signal });
     } catch (error) {
-      if (error.name !== "AbortError" && drawn === undefined) fill(place, problem(error, { again: look }));
+      if (error.name !== "AbortError" && drawn === undefined) fill(place, problem(error, { again: () => look().catch(() => {}) }));
       throw error;
     }
     const text = JSON.stringify(found);
