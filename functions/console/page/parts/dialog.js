@@ -5,10 +5,11 @@ import { problem } from "./states.js";
 
 /**
  * Asks. `content` is a node, or a function that is given `{ready(bool)}` to say whether it may be confirmed, and gives a node.
- * `act` is done on confirming; while it is under way the dialog stays, and a refusal is shown in it.
+ * `act` is done on confirming; while it is under way the dialog stays, and a refusal is shown in it: by `refused(error)` where that gives
+ * nothing, which is for refusals of a field, or as what it gives.
  * @returns a promise of what `act` gave, or of `null` if it was dismissed.
  */
-export function ask({ title, content, confirm, danger = false, busy = "Working …", act }) {
+export function ask({ title, content, confirm, danger = false, busy = "Working …", act, refused = problem }) {
   return new Promise((resolve) => {
     const heading = unique("dialog");
     const trouble = h("div");
@@ -53,10 +54,10 @@ export function ask({ title, content, confirm, danger = false, busy = "Working �
       try {
         end(await act());
       } catch (error) {
-        fill(trouble, problem(error));
         fill(yes, confirm);
         isBusy = false;
         update();
+        fill(trouble, refused(error));
       }
     });
     document.body.append(dialog);
