@@ -29,7 +29,7 @@ export function render({ params: { id }, signal }) {
   const trail = h("nav", { class: "crumbs", aria: { label: "Where this is" } }, h("a", { href: "/stacks" }, "Stacks"));
   const state = slot("div", { class: "run-state", role: "status" }, (run) => [badge("run", run.state), h("span", { class: "hidden-visually" }, " is its state")]);
   const place = h("div", { class: "column" }, loading("The run is loaded", 8));
-  const late = h("div");
+  const late = h("div", { class: "maybe" });
   let page;
   const over = new AbortController();
   const until = AbortSignal.any([signal, over.signal]);

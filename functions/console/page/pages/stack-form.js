@@ -45,7 +45,7 @@ function form({ integrations, stack, query, back, signal, refresh }) {
   const pick = pickers({ integrations, stack, signal, onchange: (what) => changed(what) });
   const wasOf = stack && original(stack);
   const kind = choice("kind", "Kind", KINDS, { value: stack?.kind || "stack", onchange: () => changed() });
-  const rootNote = h("p", { class: "field-hint note", role: "status" });
+  const rootNote = h("p", { class: "field-hint maybe", role: "status" });
   const root = field("projectRoot", "Project root", text({ value: stack?.projectRoot || "", placeholder: "prod/network" }), {
     optional: true,
     hint: "The directory that it is about. A change below it asks for a run. Left empty, every change in the repository does.",
@@ -53,7 +53,7 @@ function form({ integrations, stack, query, back, signal, refresh }) {
   root.element.append(rootNote);
   const globs = field("globs", "Further paths", h("textarea", { rows: 3, spellcheck: "false", value: (stack?.globs || []).join("\n") }), {
     optional: true,
-    hint: ["Globs, one a line, from the repository's root: ", h("code", {}, "modules/**"), " for all below a directory, ", h("code", {}, "*.tf"), " for files in one. What they match asks for a run, too."],
+    hint: ["Globs, one a line, from the repository's root: ", h("code", {}, "modules/**"), " for all below a directory, ", h("code", {}, "docs/*.md"), " for the files right in one. What they match asks for a run, too."],
   });
   const forks = tick("allowForks", "Run pull requests from forks", {
     checked: stack?.allowForks,
@@ -70,7 +70,7 @@ function form({ integrations, stack, query, back, signal, refresh }) {
         hint: ["Lower-case letters, digits and single hyphens. It cannot be changed later: the status on commits and pull requests is called ", h("code", {}, "stackhook/<name>"), "."],
       });
   const move = h("p", { class: "notice", data: { tone: "warn" }, hidden: true }, "With another repository or integration the stack moves: saving cancels the runs that are still open.");
-  const place = h("div", { class: "form-trouble" });
+  const place = h("div", { class: "maybe" });
   const save = h("button", { type: "submit", class: "button", data: { kind: "primary" } }, stack ? "Save changes" : "Create stack");
   const fields = [...Object.values(pick.fields), kind, root, globs, labels, ...(name ? [name] : []), boxField("allowForks", forks), boxField("runDrafts", drafts)];
   const seen = preview({
@@ -307,7 +307,7 @@ function pickers({ integrations, stack, signal, onchange }) {
         need(project, "a project");
         const path = `${base}/${part(project.value)}/repositories`;
         const { repositories } = await once(path, () => get(path, {}, signal));
-        const item = (one) => ({ value: one.id, label: one.name, defaultBranch: one.defaultBranch, disabled: one.isDisabled, hint: one.isDisabled ? "disabled in Azure DevOps" : one.defaultBranch ? null : "empty" });
+        const item = (one) => ({ value: one.id, label: one.name, defaultBranch: one.defaultBranch, disabled: one.isDisabled, hint: one.isDisabled ? "disabled in Azure DevOps" : one.defaultBranch ? null : "no branches yet" });
         return some(repositories.map(item), words);
       },
     }),

@@ -89,7 +89,7 @@ function follows(stack, organization) {
 function runs(stack, organization, signal) {
   const shown = new Map();
   const body = h("div", { class: "column" }, loading("The runs are loaded", 5));
-  const late = h("div");
+  const late = h("div", { class: "maybe" });
   const more = h("button", { type: "button", class: "button", hidden: true }, "Show more");
   const list = table(`Runs of ${stack.name}, newest first`, COLUMNS, []);
   const rowsOf = list.querySelector("tbody");
@@ -107,7 +107,7 @@ function runs(stack, organization, signal) {
     for (const cell of one.cells) cell.show(run);
     if (known) return;
     one.row = row(COLUMNS, one.cells.map((cell) => cell.element));
-    const before = [...shown.values()].find((it) => it.run.requestedAt < run.requestedAt && it.row.isConnected);
+    const before = [...shown.values()].find((it) => it.run.requestedAt < run.requestedAt);
     shown.set(run.id, one);
     // In the order of time, whatever order they come in.
     const sorted = [...shown.values()].sort((a, b) => (a.run.requestedAt < b.run.requestedAt ? 1 : -1));
@@ -162,7 +162,7 @@ function runs(stack, organization, signal) {
   });
   poll(look, EVERY, signal);
   return {
-    element: h("section", { class: "card", aria: { labelledby: "runs" } }, h("h2", { id: "runs" }, "Runs"), late, body, h("div", { class: "row" }, more)),
+    element: h("section", { class: "card", aria: { labelledby: "runs" } }, h("h2", { id: "runs" }, "Runs"), late, body, more),
     put: (run) => {
       put(run);
       draw();
@@ -190,8 +190,8 @@ function cells(organization) {
   };
   return [
     cell((run) => run.state, (run) => badge("run", run.state)),
-    cell((run) => [run.kind, run.id], (run) => h("a", { href: runPath(run) }, run.kind, h("span", { class: "hidden-visually" }, ` run ${run.id.slice(0, 8)}`))),
-    cell((run) => [run.commit, run.refName ?? null], (run) => [h("code", {}, commitLink(organization, run, run.commit)), run.refName && h("div", { class: "quiet small" }, refOf(run))]),
+    cell((run) => [run.kind, run.id], (run) => h("a", { class: "nowrap", href: runPath(run) }, run.kind, h("span", { class: "hidden-visually" }, ` run ${run.id.slice(0, 8)}`))),
+    cell((run) => [run.commit, run.refName ?? null], (run) => [h("code", { class: "nowrap" }, commitLink(organization, run, run.commit)), run.refName && h("div", { class: "quiet small" }, refOf(run))]),
     cell((run) => run.pullRequest ?? null, (run) => pullRequest(run, organization) || h("span", { class: "quiet" }, "none")),
     cell((run) => [run.reason, endedBecause(run)], (run) => [reason(run.reason), endedBecause(run) && h("div", { class: "quiet small" }, endedBecause(run))]),
     cell((run) => [run.requestedAt, duration(run)], (run) => [when(run.requestedAt), h("div", { class: "quiet small number" }, run.state === "queued" ? "waits" : duration(run))]),
