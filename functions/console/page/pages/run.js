@@ -27,7 +27,7 @@ export const title = ({ id }) => `Run ${id.slice(0, 8)}`;
 
 export function render({ params: { id }, signal }) {
   const trail = h("nav", { class: "crumbs", aria: { label: "Where this is" } }, h("a", { href: "/stacks" }, "Stacks"));
-  const state = slot("div", { class: "run-state", role: "status" }, (run) => [badge("run", run.state), h("span", { class: "hidden-visually" }, " is its state")]);
+  const state = slot("div", { class: "run-state", role: "status" }, (run) => [h("span", { class: "hidden-visually" }, "State: "), badge("run", run.state)]);
   const place = h("div", { class: "column" }, loading("The run is loaded", 8));
   const late = h("div", { class: "maybe" });
   let page;
@@ -75,7 +75,7 @@ function parts(first, organization) {
     ["Branch", (run) => run.refName ?? null, (ref) => (ref ? (ref.startsWith("refs/heads/") ? external(branchUrl(organization, first, ref), short(ref)) : refOf({ refName: ref })) : quiet("none: the commit was named"))],
     ["Pull request", (run) => run.pullRequest ?? null, (one) => (one ? [pullRequest(first, organization), into(one)] : quiet("none"))],
     ["Project root", (run) => run.projectRoot, (root) => (root ? h("code", {}, `${root}/`) : "the repository's root")],
-    ["Changed paths", (run) => run.changedPaths, changed],
+    ["Changed paths", (run) => [run.changedPaths, run.trigger], ([paths, trigger]) => changed(paths, trigger)],
   ];
   const progress = [
     ["State", (run) => [run.state, run.canceledBecause ?? null, run.supersededBy ?? null], (_what, run) => [badge("run", run.state), endedBecause(run) && h("p", {}, endedBecause(run))]],
@@ -108,8 +108,10 @@ function into({ sourceRef, targetRef }) {
   return sourceRef && targetRef && h("div", { class: "quiet small" }, `${short(sourceRef)} → ${short(targetRef)}`);
 }
 
-function changed({ paths, count } = { paths: [] }) {
-  if (count === undefined || count === null) return quiet("Not known, and what cannot be known counts as touched.");
+function changed({ paths, count }, trigger) {
+  const isUnknown = count === undefined || count === null;
+  if (isUnknown && trigger === "request") return quiet("Not looked at, since it was asked for by hand.");
+  if (isUnknown) return quiet("Not known, and what cannot be known counts as touched.");
   if (count === 0) return quiet("none");
   const items = h("ul", { class: "paths" }, paths.map((path) => h("li", {}, h("code", {}, path))));
   const words = `${count} ${count === 1 ? "path" : "paths"}${paths.length < count ? `, of which the first ${paths.length} are named` : ""}`;

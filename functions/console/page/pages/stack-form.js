@@ -20,7 +20,7 @@ const KINDS = [
 
 export const title = ({ name }) => (name ? `Edit ${name}` : "New stack");
 
-export function render({ params: { name }, query, signal, refresh }) {
+export function render({ params: { name }, query, signal }) {
   const back = name ? `/stacks/${part(name)}` : "/stacks";
   const load = async () => {
     const [{ items: integrations }, stack] = await Promise.all([all("setup/integrations", "integrations", { signal }), name ? get(`stacks/stacks/${part(name)}`, {}, signal) : null]);
@@ -29,7 +29,7 @@ export function render({ params: { name }, query, signal, refresh }) {
   return [
     h("nav", { class: "crumbs", aria: { label: "Where this is" } }, h("a", { href: "/stacks" }, "Stacks"), name && [" / ", h("a", { href: back }, name)]),
     h("h1", { tabindex: -1 }, name ? `Edit ${name}` : "New stack"),
-    loaded(load, ({ integrations, stack }) => (integrations.length === 0 ? withoutIntegration() : form({ integrations, stack, query, back, signal, refresh })), { words: "The form is loaded", lines: 12, signal }),
+    loaded(load, ({ integrations, stack }) => (integrations.length === 0 ? withoutIntegration() : form({ integrations, stack, query, back, signal })), { words: "The form is loaded", lines: 12, signal }),
   ];
 }
 
@@ -41,7 +41,7 @@ function withoutIntegration() {
   );
 }
 
-function form({ integrations, stack, query, back, signal, refresh }) {
+function form({ integrations, stack, query, back, signal }) {
   const pick = pickers({ integrations, stack, signal, onchange: (what) => changed(what) });
   const wasOf = stack && original(stack);
   const kind = choice("kind", "Kind", KINDS, { value: stack?.kind || "stack", onchange: () => changed() });
@@ -195,7 +195,7 @@ function form({ integrations, stack, query, back, signal, refresh }) {
     const now = await get(`stacks/stacks/${part(stack.name)}`, {}, signal).catch(() => null);
     const other = now && original(now);
     const differs = other && Object.keys(other).filter((key) => JSON.stringify(other[key]) !== JSON.stringify(wasOf[key]));
-    const again = h("button", { type: "button", class: "button", on: { click: refresh } }, "Load it anew");
+    const again = h("button", { type: "button", class: "button", on: { click: () => go(location.pathname, { replace: true }) } }, "Load it anew");
     fill(
       place,
       h(
