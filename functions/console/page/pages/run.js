@@ -8,7 +8,8 @@ import { poll } from "../parts/poll.js";
 import { reason } from "../parts/reason.js";
 import { duration, endedBecause, isOpen, pullRequest, refOf } from "../parts/runs.js";
 import { slot } from "../parts/slot.js";
-import { loading, problem } from "../parts/states.js";
+import { orNone } from "../parts/stacks.js";
+import { empty, loading, problem } from "../parts/states.js";
 import { at, when } from "../parts/time.js";
 
 const EVERY = 4;
@@ -35,7 +36,12 @@ export function render({ params: { id }, signal }) {
   const until = AbortSignal.any([signal, over.signal]);
   const look = async () => {
     try {
-      const run = await get(`runs/runs/${part(id)}`, {}, until);
+      const run = await get(`runs/runs/${part(id)}`, {}, until).catch(orNone);
+      if (!run) {
+        fill(place, noRun());
+        over.abort();
+        return;
+      }
       if (!page) {
         page = parts(run, await organizationUrl(run.integration, until));
         fill(place, page.element);
@@ -49,8 +55,8 @@ export function render({ params: { id }, signal }) {
     } catch (error) {
       if (error.name === "AbortError") throw error;
       if (!page) {
-        // What is not there will not be there in a moment either.
-        const isLasting = [400, 404, 422].includes(error.status);
+        // An address that is wrong will not be right in a moment.
+        const isLasting = [400, 422].includes(error.status);
         fill(place, problem(error, isLasting ? {} : { again: () => look().catch(() => {}) }));
         if (isLasting) over.abort();
       } else {
@@ -61,6 +67,10 @@ export function render({ params: { id }, signal }) {
   };
   poll(look, EVERY, until);
   return [trail, h("div", { class: "row run-head" }, h("h1", { tabindex: -1 }, `Run ${id.slice(0, 8)}`), state), late, place];
+}
+
+function noRun() {
+  return empty("There is no such run", "It may have been kept long enough, or the address has a typo.", h("a", { class: "button", href: "/stacks" }, "Show all stacks"));
 }
 
 /** The page of a run: each fact is only touched when it has changed. */
