@@ -83,7 +83,7 @@ function parts(first, organization) {
     ["Repository", (run) => [run.project, run.repository], () => external(repositoryUrl(organization, first), `${first.project.name}/${first.repository.name}`)],
     ["Commit", (run) => run.commit, (commit) => h("code", {}, external(commitUrl(organization, first, commit), commit))],
     ["Branch", (run) => run.refName ?? null, (ref) => (ref ? (ref.startsWith("refs/heads/") ? external(branchUrl(organization, first, ref), short(ref)) : refOf({ refName: ref })) : quiet("none: the commit was named"))],
-    ["Pull request", (run) => run.pullRequest ?? null, (one) => (one ? [pullRequest(first, organization), into(one)] : quiet("none"))],
+    ["Pull request", (run) => run.pullRequest ?? null, (one, run) => (one ? [pullRequest(run, organization), into(one)] : quiet("none"))],
     ["Project root", (run) => run.projectRoot, (root) => (root ? h("code", {}, `${root}/`) : "the repository's root")],
     ["Changed paths", (run) => [run.changedPaths, run.trigger], ([paths, trigger]) => changed(paths, trigger)],
   ];

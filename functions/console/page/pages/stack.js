@@ -75,7 +75,7 @@ function follows(stack, organization) {
     h(
       "dl",
       { class: "facts" },
-      fact("Kind", badge("kind", kind), kind === "module" ? " every commit is tested" : " pushes are applied, pull requests planned"),
+      fact("Kind", badge("kind", kind), kind === "module" ? " every commit is to be tested" : " pushes are to be applied, pull requests planned"),
       fact("Integration", organization || !stack.detached ? h("a", { href: `/integrations/${part(integration)}` }, integration) : `${integration} (unlinked)`),
       fact("Repository", external(repositoryUrl(organization, stack), `${project.name}/${repository.name}`)),
       fact("Branch", external(branchUrl(organization, stack, branch), short(branch))),
@@ -146,8 +146,11 @@ function runs(stack, organization, signal) {
       throw error;
     }
   };
+  let isLoading = false;
   more.addEventListener("click", async () => {
-    more.disabled = true;
+    if (isLoading) return;
+    isLoading = true;
+    more.setAttribute("aria-disabled", "true");
     fill(more, "Loading …");
     try {
       const page = await get("runs/runs", { stack: stack.name, pageSize: SIZE, pageToken: nextPageToken }, signal);
@@ -159,7 +162,8 @@ function runs(stack, organization, signal) {
     } catch (error) {
       if (error.name !== "AbortError") toast(error.message, { tone: "bad" });
     } finally {
-      more.disabled = false;
+      isLoading = false;
+      more.removeAttribute("aria-disabled");
       fill(more, "Show more");
     }
   });

@@ -16,7 +16,7 @@ import { when } from "../parts/time.js";
 // As many rows at once; more are shown when asked for, so that no page asks for the runs of a thousand stacks.
 const SHOWN = 50;
 const AT_ONCE = 4;
-const COLUMNS = ["Name", "Follows", "Asked for by changes in", "Labels", "Last run"];
+const COLUMNS = ["Name", "Follows", "Runs on changes in", "Labels", "Last run"];
 
 export const title = "Stacks";
 
@@ -116,7 +116,7 @@ function lastRuns(signal) {
   let hasLooked = false;
   const show = (name, run) => {
     known.set(name, run);
-    cells.get(name)?.show(run ? { id: run.id, state: run.state, requestedAt: run.requestedAt } : null);
+    cells.get(name)?.show(run ? { id: run.id, stack: name, state: run.state, requestedAt: run.requestedAt } : null);
   };
   const ask = async () => {
     if (asking >= AT_ONCE || waiting.length === 0 || signal.aborted) return;
@@ -168,5 +168,5 @@ function lastRun(run) {
   if (!run) return h("span", { class: "quiet" }, "none yet");
   if (run.isWaiting) return h("span", { class: "quiet" }, "…");
   if (run.trouble) return h("span", { class: "quiet", title: run.trouble }, "cannot be read");
-  return [h("a", { href: runPath(run), class: "plain-link" }, badge("run", run.state), h("span", { class: "hidden-visually" }, " run")), h("div", { class: "quiet small" }, when(run.requestedAt))];
+  return [h("a", { href: runPath(run) }, badge("run", run.state), h("span", { class: "hidden-visually" }, ` run of ${run.stack}`)), h("div", { class: "quiet small" }, when(run.requestedAt))];
 }
