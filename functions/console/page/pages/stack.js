@@ -169,7 +169,7 @@ function runs(stack, organization, signal) {
   });
   poll(look, EVERY, signal);
   return {
-    element: h("section", { class: "card runs", aria: { labelledby: "runs" } }, h("h2", { id: "runs" }, "Runs"), late, body, more),
+    element: h("section", { class: "card", aria: { labelledby: "runs" } }, h("h2", { id: "runs" }, "Runs"), late, body, more),
     put: (run) => {
       put(run);
       draw();
@@ -202,7 +202,7 @@ function cells(organization) {
     cell((run) => run.pullRequest ?? null, (run) => pullRequest(run, organization) || h("span", { class: "quiet" }, "none")),
     cell((run) => [run.reason, endedBecause(run)], (run) => [reason(run.reason), endedBecause(run) && h("div", { class: "quiet small" }, endedBecause(run))]),
     cell((run) => [run.requestedAt, duration(run)], (run) => [when(run.requestedAt), h("div", { class: "quiet small number" }, run.state === "queued" ? "waits" : duration(run))]),
-    cell((run) => [run.targetUrl ?? null, run.description ?? null], (run) => [web(run.targetUrl) ? external(run.targetUrl, "Log") : h("span", { class: "quiet" }, "no link yet"), run.description && h("div", { class: "quiet small" }, run.description)]),
+    cell((run) => [run.targetUrl ?? null, run.description ?? null, isOpen(run)], (run) => [web(run.targetUrl) ? external(run.targetUrl, "Log") : h("span", { class: "quiet" }, isOpen(run) ? "no link yet" : "no link"), run.description && h("div", { class: "quiet small" }, run.description)]),
   ];
 }
 

@@ -123,9 +123,9 @@ function lastRuns(signal) {
     const name = waiting.shift();
     asking += 1;
     try {
-      const { runs } = await get("runs/runs", { stack: name, pageSize: 1 }, signal);
+      const { runs } = await get("runs/runs", { stack: name, pageSize: 3 }, signal);
       // A newer one may have been seen meanwhile.
-      if (!known.has(name)) show(name, runs[0] || null);
+      if (!known.has(name)) show(name, runs.find(counts) || runs[0] || null);
     } catch (error) {
       if (error.name !== "AbortError") cells.get(name)?.show({ trouble: error.message });
     } finally {
@@ -152,7 +152,7 @@ function lastRuns(signal) {
         const { runs } = await get("runs/runs", { pageSize: 100 }, signal);
         const seen = new Set();
         for (const run of runs) {
-          if (seen.has(run.stack)) continue;
+          if (seen.has(run.stack) || !counts(run)) continue;
           seen.add(run.stack);
           show(run.stack, run);
         }
@@ -163,6 +163,9 @@ function lastRuns(signal) {
     },
   };
 }
+
+// What is superseded was never executed: it says nothing of how the stack is.
+const counts = ({ state }) => state !== "superseded";
 
 function lastRun(run) {
   if (!run) return h("span", { class: "quiet" }, "none yet");
