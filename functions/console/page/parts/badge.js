@@ -35,6 +35,12 @@ const WORDS = {
     none: ["plain", "would not run"],
     unknown: ["warn", "unknown"],
   },
+  // What a delivery meant for a stack.
+  decision: {
+    run: ["good", "a run"],
+    none: ["plain", "no run"],
+    canceled: ["warn", "ended its run"],
+  },
   integration: {
     active: ["good", "active"],
     pending: ["info", "being set up"],
