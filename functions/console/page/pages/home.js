@@ -4,7 +4,7 @@ import { all, get, part } from "../api.js";
 import { announce } from "../app.js";
 import { fill, h } from "../dom.js";
 import { chart } from "../parts/chart.js";
-import { foreign, many, read, since, typeWords } from "../parts/deliveries.js";
+import { foreign, many, read, reasoned, since, typeWords } from "../parts/deliveries.js";
 import { poll } from "../parts/poll.js";
 import { loading } from "../parts/states.js";
 import { at, daysUntil, when } from "../parts/time.js";
@@ -22,14 +22,15 @@ const EXPIRES_SOON = 30;
 export function render({ signal }) {
   const steps = h("div", { class: "loaded" });
   const attention = h("section", { class: "column", aria: { labelledby: "attention" } });
-  const list = h("div", { class: "column" }, loading("It is looked what needs attention", 2));
+  const list = h("div", { class: "column" });
   const looked = h("p", { class: "quiet small home-looked" });
   const tiles = h("div", { class: "tiles" });
   const picture = chart({ link: (word) => `/deliveries?outcome=${word}&time=day` });
   const counted = new Map();
+  // All of it comes at once, or the numbers would move down as the rest is found.
+  const body = h("div", { class: "loaded" }, loading("It is looked what needs attention", 8));
   const shown = { items: null, steps: null };
   attention.append(h("div", { class: "toolbar" }, h("h2", { id: "attention" }, "What needs attention"), looked), list);
-  fill(tiles, TILES.map(([, words]) => tile("…", words)));
 
   const look = async () => {
     const found = await readAll(signal, counted);
@@ -51,16 +52,13 @@ export function render({ signal }) {
       keepingFocus(steps, () => fill(steps, done && welcome(done)));
     }
     keepingFocus(tiles, () => fill(tiles, TILES.map(([name, words, href]) => tile(found.numbers[name], words, href))));
+    if (isFirst) fill(body, steps, attention, glance, day);
     if (found.deliveries) picture.draw({ rows: [...counted.values()], more: found.isCut, from: Date.now() - DAY, to: Date.now() });
   };
+  const glance = h("section", { class: "column", aria: { labelledby: "glance" } }, h("h2", { id: "glance" }, "At a glance"), tiles);
+  const day = h("section", { class: "card", aria: { labelledby: "day" } }, h("h2", { id: "day" }, "Deliveries of the last 24 hours"), picture);
   poll(look, SECONDS, signal);
-  return [
-    h("h1", { tabindex: -1 }, "Home"),
-    steps,
-    attention,
-    h("section", { class: "column", aria: { labelledby: "glance" } }, h("h2", { id: "glance" }, "At a glance"), tiles),
-    h("section", { class: "card", aria: { labelledby: "day" } }, h("h2", { id: "day" }, "Deliveries of the last 24 hours"), picture),
-  ];
+  return [h("h1", { tabindex: -1 }, "Home"), body];
 }
 
 /** Everything that the page tells of. What cannot be read is said, and takes nothing else along. */
@@ -93,6 +91,11 @@ async function readAll(signal, counted) {
   ]);
   const active = (integrations?.items || []).filter((one) => one.status === "active");
   const hooks = await inTurn(active.slice(0, MOST_INTEGRATIONS), (one) => attempt(`The service hooks of ${one.name}`, () => get(`setup/integrations/${part(one.name)}/service-hooks`, {}, signal)));
+  // Who was heard of in the last day needs no question.
+  const heard = new Set([...counted.values()].map((row) => row.integration));
+  const old = active.filter((one) => one.createdAt < week && !heard.has(one.name)).slice(0, MOST_INTEGRATIONS);
+  const last = deliveries && !deliveries.more ? await inTurn(old, (one) => log(`Whether ${one.name} is heard of`, { integration: one.name, from: week, pageSize: 1 })) : [];
+  const silent = old.filter((one, at) => last[at]?.deliveries.length === 0).map((one) => one.name);
   const failedLately = failed?.runs.filter((run) => Date.parse(run.updatedAt) > Date.now() - DAY);
   const open = queued && running && queued.runs.length + running.runs.length;
   const or = (count, more) => (count === undefined || count === null ? "?" : `${count.toLocaleString("en")}${more ? "+" : ""}`);
@@ -107,7 +110,8 @@ async function readAll(signal, counted) {
     oversize,
     deliveries,
     isCut: deliveries?.more,
-    queued: queued?.runs || [],
+    queued,
+    silent,
     hasRuns: anyRun ? anyRun.runs.length > 0 : null,
     isEmpty: Boolean(integrations && integrations.items.length === 0),
     isKnown: Boolean(integrations && stacks && anyRun),
@@ -162,7 +166,7 @@ const quoted = (value) => ({ foreign: value });
  * What needs attention, worst first: `{key, rank, tone, title, means, todo, href, label}`. Texts are lists of words, of moments and of words
  * of others; all of it can be compared with what was there before.
  */
-export function concerns({ troubles, integrations, active, hooks, parked, quarantined, oversize, queued }) {
+export function concerns({ troubles, integrations, active, hooks, parked, quarantined, oversize, queued, silent = [] }) {
   const items = [];
   const add = (rank, tone, key, title, means, todo, href, label) => items.push({ rank, tone, key, title, means, todo, href, label });
 
@@ -185,8 +189,10 @@ export function concerns({ troubles, integrations, active, hooks, parked, quaran
   for (const one of hooks) ofHooks(one, add);
   ofDeliveries({ parked, quarantined, oversize }, add);
 
-  const waiting = queued.filter((run) => Date.parse(run.requestedAt) < Date.now() - HOUR);
-  if (waiting.length > 0) add(8, "warn", "queued", [`${many(waiting.length, "run has", "runs have")} been queued for more than an hour`], ["Stackhook asks for runs; something of yours has to execute them, and report how they go. The oldest was asked for ", moment(waiting.at(-1).requestedAt), "."], ["See that a rule of the event bus takes Run Requested to your executor, and that it may report."], `/runs/${part(waiting.at(-1).id)}`, "See the oldest");
+  for (const name of silent) add(9, "warn", `silent-${name}`, [`Nothing was received of ${name} for a week`], ["Perhaps nothing happened. Perhaps its events do not arrive."], ["Press Test on one of its service hooks in Azure DevOps (Project settings, Service hooks), and see whether that appears in the log."], LINK(name), `See ${name}`);
+
+  const waiting = (queued?.runs || []).filter((run) => Date.parse(run.requestedAt) < Date.now() - HOUR);
+  if (waiting.length > 0) add(8, "warn", "queued", [queued.nextPageToken ? `${waiting.length} or more runs have` : many(waiting.length, "run has", "runs have"), " been queued for more than an hour"], ["Stackhook asks for runs; something of yours has to execute them, and report how they go. One of these was asked for ", moment(waiting.at(-1).requestedAt), "."], ["See that a rule of the event bus takes Run Requested to your executor, and that it may report."], `/runs/${part(waiting.at(-1).id)}`, "See that run");
 
   return items.sort((one, other) => one.rank - other.rank);
 }
@@ -257,7 +263,7 @@ function concern({ key, tone, title, means, todo, href, label }) {
 }
 
 function told(words) {
-  return words.map((one) => (typeof one === "string" ? one : one.when ? when(one.when) : foreign(one.foreign, 400)));
+  return words.map((one) => (typeof one === "string" ? one : one.when ? when(one.when) : reasoned(one.foreign)));
 }
 
 function well({ facts: { hooks, since: changed, passed, connected, integrations } }) {
@@ -271,7 +277,7 @@ function well({ facts: { hooks, since: changed, passed, connected, integrations 
       { class: "plain-list" },
       hooks > 0 && h("li", {}, hooks === 1 ? "The service hook sends" : `All ${hooks} service hooks send`, "; they are as they are now since ", at(changed), "."),
       connected && h("li", {}, integrations === 1 ? "The connection worked" : `All ${integrations} connections worked`, " when last tried, ", when(connected), integrations === 1 ? "." : " or later."),
-      passed && h("li", {}, "The schedule looked after everything, and has compared what it has to, ", when(passed), integrations === 1 ? "." : " or later."),
+      passed && h("li", {}, "Nothing is known to be lost: the schedule, which looks for that, came ", when(passed), integrations === 1 ? "." : " or later."),
       h("li", {}, "Nothing is parked, and in the last 7 days all that came was understood."),
     ),
   );
