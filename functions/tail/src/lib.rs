@@ -3,7 +3,6 @@
 //! It is no Lambda function but a program for a person's machine. It asks `GET /deliveries` of the function `deliveries` again
 //! and again, signs with whatever credentials that person has, and so may what that person may.
 
-mod call;
 mod line;
 mod options;
 mod watch;
@@ -14,13 +13,17 @@ use std::{
     time::Duration,
 };
 
+use caller::{Call, Person};
+use http::Method;
 use jiff::{Timestamp, tz::TimeZone};
 
-pub use call::{Caller, Trouble};
+pub use caller::{Caller, Trouble};
 pub use line::Style;
 pub use options::{Asked, Options, USAGE, UsageError};
 pub use watch::{Delivery, Line, Watch};
 
+/// How long an answer is waited for: the function's own time and some.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// The longest pause between two tries while there is no answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -95,11 +98,17 @@ async fn look(caller: &Caller, watch: &Watch) -> Result<watch::Look, Trouble> {
     let mut look = watch::Look::default();
     let mut token = None;
     loop {
-        let answer = caller.get(&watch.question(token.as_deref())).await?;
-        let page: watch::Page = serde_json::from_str(&answer.body).map_err(|_other| {
+        let call = Call {
+            method: Method::GET,
+            path: &watch.question(token.as_deref()),
+            json: None,
+            patience: PATIENCE,
+        };
+        let answer = caller.call(call).await?.taken()?;
+        let page: watch::Page = serde_json::from_slice(&answer.body).map_err(|_other| {
             Trouble::Passing("the answer is none of the delivery log".to_owned())
         })?;
-        look.answered_at = look.answered_at.or(answer.at);
+        look.answered_at = look.answered_at.or_else(|| answer.date());
         look.deliveries.extend(page.deliveries);
         token = page.next_page_token;
         if token.is_none() {
@@ -132,7 +141,8 @@ pub async fn from_the_command_line(arguments: impl Iterator<Item = String>) -> E
 }
 
 async fn tail(options: &Options, notes: &mut impl Write) -> Result<(), End> {
-    let caller = Caller::of_this_person(options).await?;
+    let person = Person::of_this_machine(options.region.clone());
+    let caller = person.caller(options.url.clone()).await?;
     let zone = if options.utc {
         TimeZone::UTC
     } else {

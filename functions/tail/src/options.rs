@@ -151,25 +151,11 @@ impl Given {
     }
 }
 
-/// What is signed with somebody's credentials goes nowhere in the clear, but to this machine.
 fn address(given: String) -> Result<String, UsageError> {
-    let trimmed = given.trim_end_matches('/');
-    let uri = trimmed.parse::<http::Uri>().ok();
-    let is_good = uri.is_some_and(|uri| {
-        let is_here = matches!(uri.host(), Some("127.0.0.1" | "localhost"));
-        let scheme = uri.scheme_str();
-        let is_safe = scheme == Some("https") || (scheme == Some("http") && is_here);
-        is_safe
-            && uri.query().is_none()
-            && uri.authority().is_some_and(|it| !it.as_str().contains('@'))
-    });
-    if is_good {
-        return Ok(trimmed.to_owned());
-    }
-    Err(UsageError::Value {
+    caller::address(&given).ok_or(UsageError::Value {
         option: "--url",
         value: given,
-        wanted: "an https address (http only of this machine)",
+        wanted: caller::ADDRESS_WANTED,
     })
 }
 
