@@ -35,6 +35,10 @@ const WORDS = {
     none: ["plain", "would not run"],
     unknown: ["warn", "unknown"],
   },
+  kind: {
+    stack: ["plain", "stack"],
+    module: ["info", "module"],
+  },
   integration: {
     active: ["good", "active"],
     pending: ["info", "being set up"],

@@ -7,7 +7,7 @@ const PAUSE = 200;
 /**
  * @param search `async (text, signal) => [{value, label, hint?, disabled?}]`; `[]` where nothing fits.
  * @param onpick called with the picked item, or `null` when what is written is none.
- * @returns an element, with `input`, `picked`, `set(item)`, `reset()`, `enable(bool)`.
+ * @returns an element, with `input`, `picked`, `set(item)`, `reset()`, `enable(bool)`, and `settle()`, which picks what was written in full.
  */
 export function combobox({ id = unique("pick"), placeholder = "", search, onpick = () => {}, required = false, what = "entries" }) {
   const listId = `${id}-list`;
@@ -123,16 +123,27 @@ export function combobox({ id = unique("pick"), placeholder = "", search, onpick
       close();
     }
   });
-  input.addEventListener("blur", () => {
-    // What was written in full counts as picked.
-    const exact = !element.picked && items.find((item) => !item.disabled && item.label.toLowerCase() === input.value.trim().toLowerCase());
-    if (exact) choose(exact);
+  // What was written in full counts as picked, also where somebody writes faster than the list comes.
+  const settle = async () => {
+    const written = input.value.trim();
     close();
-  });
+    if (element.picked || !written) return;
+    const exact = (all) => all.find((item) => !item.disabled && item.label === written) || all.find((item) => !item.disabled && item.label.toLowerCase() === written.toLowerCase());
+    ended = new AbortController();
+    const { signal } = ended;
+    try {
+      const found = exact(items) || exact(await search(written, signal));
+      if (found && !signal.aborted && !element.picked && input.value.trim() === written) choose(found);
+    } catch {
+      // Nothing is picked then, and what is written stays.
+    }
+  };
+  input.addEventListener("blur", settle);
 
   Object.assign(element, {
     input,
     picked: null,
+    settle,
     set: (item) => choose(item, { quietly: true }),
     reset: () => {
       items = [];

@@ -5,7 +5,7 @@ import { problem } from "./states.js";
 
 /**
  * Asks. `content` is a node, or a function that is given `{ready(bool)}` to say whether it may be confirmed, and gives a node.
- * `act` is done on confirming; while it is under way the dialog stays, and a refusal is shown in it.
+ * `act` is done on confirming; while it is under way the dialog stays, and a refusal is shown in it, unless it `isShown` at a field.
  * @returns a promise of what `act` gave, or of `null` if it was dismissed.
  */
 export function ask({ title, content, confirm, danger = false, busy = "Working â€¦", act }) {
@@ -53,7 +53,7 @@ export function ask({ title, content, confirm, danger = false, busy = "Working â
       try {
         end(await act());
       } catch (error) {
-        fill(trouble, problem(error));
+        if (!error.isShown) fill(trouble, problem(error));
         fill(yes, confirm);
         isBusy = false;
         update();
