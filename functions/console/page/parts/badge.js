@@ -39,6 +39,12 @@ const WORDS = {
     stack: ["plain", "stack"],
     module: ["info", "module"],
   },
+  // What a delivery meant for a stack.
+  decision: {
+    run: ["good", "a run"],
+    none: ["plain", "no run"],
+    canceled: ["warn", "ended its run"],
+  },
   integration: {
     active: ["good", "active"],
     pending: ["info", "being set up"],
