@@ -17,16 +17,16 @@ class Console:
 
     def __init__(self, program: Path, stack: dict[str, Any], folder: Path) -> None:
         self._program = program
+        self._called = str(stack["environment"])
         self._ready = folder / "console.json"
         self._log = folder / "logs" / "console.log"
         # Nothing else of this machine: no profile, no session of somebody's account.
         self._environment = {
             "HOME": str(folder / "home"),
-            "PATH": "/usr/bin:/bin",
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "AWS_ACCESS_KEY_ID": stack["accessKeyId"],
             "AWS_SECRET_ACCESS_KEY": stack["secretAccessKey"],
             "AWS_REGION": stack["region"],
-            "STACKHOOK_ENVIRONMENT": stack["environment"],
             **{f"{name.upper()}_URL": stack[name] for name in ("setup", "stacks", "runs", "deliveries", "unlink")},
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -71,7 +71,7 @@ class Console:
 
     def _start(self, port: int) -> None:
         self._ready.unlink(missing_ok=True)
-        command = [str(self._program), "--port", str(port), "--ready-file", str(self._ready)]
+        command = [str(self._program), "--port", str(port), "--ready-file", str(self._ready), "--environment", self._called]
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._log.parent)
         deadline = time.monotonic() + PATIENCE

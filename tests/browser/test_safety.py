@@ -103,8 +103,8 @@ def test_the_code_is_in_no_address_that_was_asked_for(visit: Callable[..., Visit
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url if not request.is_navigation_request() else request.url.partition("#")[0]))
     page.on("request", lambda request: sent.append(request.headers.get("referer", "")))
-    page.goto(f"{console.url}/integrations#{code}")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Integrations")
+    page.goto(f"{console.url}/stacks#{code}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Stacks")
     assert sent
     assert not [it for it in sent if code in it]
     page.go_back()
