@@ -98,6 +98,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def _draw(visits: list[Visit], name: str) -> None:
+    name = re.sub(r"[^\w-]+", "-", name)
     folder = ROOT / ".local" / "browser" / "failures"
     folder.mkdir(parents=True, exist_ok=True)
     pages = [page for it in visits for page in it.context.pages]

@@ -46,6 +46,11 @@ class Visit:
         """Lets a message with these words pass, in a test that brings it about."""
         self.expected.append(words)
 
+    def forget(self) -> None:
+        """What a test has planted."""
+        self.asked.clear()
+        self.troubles.clear()
+
     def check(self, secrets: set[str]) -> None:
         """What holds of every page at every time."""
         unexpected = [it for it in self.troubles if not any(words in it for words in self.expected)]

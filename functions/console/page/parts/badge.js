@@ -63,5 +63,8 @@ export function tone(what, word) {
   return WORDS[what]?.[word]?.[0] || "plain";
 }
 
+/** What the states of a service hook are called. */
+export const WORDS_OF_HOOKS = Object.fromEntries(Object.entries(WORDS.hook).map(([word, [, words]]) => [word, words]));
+
 /** All words for a state of a kind. */
 export const words = (what) => Object.keys(WORDS[what]);
