@@ -74,8 +74,9 @@ def draw(page: Page, name: str) -> None:
     )
 
 
-def examine(page: Page, name: str | None = None) -> None:
-    """A page that is shown, in the light: all of the above, in both themes and where it is narrow. With a name its pictures are kept."""
+def examine(page: Page, name: str | None = None, *, again: bool = True) -> None:
+    """A page that is shown, in the light: all of the above, in both themes and where it is narrow. With a name its pictures are kept.
+    It is opened `again` where it is narrow, to see what jumps there."""
     settle(page)
     found = jumps(page)
     usual = page.viewport_size
@@ -90,8 +91,9 @@ def examine(page: Page, name: str | None = None) -> None:
     found += [f"{NARROW} px: {it}" for it in [*too_wide(page), *faults(page)]]
     if name:
         draw(page, f"{name}-{NARROW}")
-    page.reload()
-    settle(page)
-    found += [f"{NARROW} px: {it}" for it in jumps(page)]
+    if again:
+        page.reload()
+        settle(page)
+        found += [f"{NARROW} px: {it}" for it in jumps(page)]
     page.set_viewport_size(usual)
     assert not found, "\n".join(found)

@@ -131,7 +131,7 @@ def test_a_dialog_is_accessible_in_both_themes_and_fits_a_phone(visit: Callable[
     page.get_by_role("button", name=button).first.click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
-    looks.examine(page)
+    looks.examine(page, again=False)
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(page.get_by_role("button", name=button).first).to_be_focused()
