@@ -1,6 +1,6 @@
 # Every target is a command that a person could type. What a start leaves behind lies in .local/.
 .DEFAULT_GOAL := help
-.PHONY: help demo run up down tail test test-browser screenshots bench-loss lint lint-rust lint-supply lint-infra package deploy destroy
+.PHONY: help demo run up down console tail test test-browser screenshots bench-loss lint lint-rust lint-supply lint-infra package deploy destroy
 
 PYTHON ?= python3
 export PYTHONDONTWRITEBYTECODE := 1
@@ -20,14 +20,17 @@ help: ## this list
 demo: ## the whole way of an integration, step by step, on this machine
 	@$(LOCAL)/stack.py with --dir .local/demo -- sh -c 'exec "$$STACKHOOK_PROGRAMS/demo" "$$STACKHOOK_STACK"'
 
-run: ## the local stack until Ctrl-C
+run: ## the local stack with its console, until Ctrl-C
 	@$(LOCAL)/stack.py run
 
-up: ## the local stack in the background; .local/stack.json has its addresses
+up: ## the same in the background; .local/stack.json has its addresses, .local/console.json the console's link
 	@$(LOCAL)/stack.py up
 
 down: ## end it
 	@$(LOCAL)/stack.py down
+
+console: ## Stackhook's page on this machine, until Ctrl-C; of the local stack: make console STACK=.local/stack.json (OPTIONS=--help)
+	@$(LOCAL)/console.py $(if $(STACK),--stack $(STACK),--environment $(ENVIRONMENT)) $(if $(OPTIONS),-- $(OPTIONS))
 
 tail: ## deliveries as they come, until Ctrl-C; of the local stack: make tail STACK=.local/stack.json (OPTIONS=--help)
 	@$(LOCAL)/tail.py $(if $(STACK),--stack $(STACK),--environment $(ENVIRONMENT)) $(if $(OPTIONS),-- $(OPTIONS))

@@ -11,6 +11,7 @@ mod bodies;
 mod by_hand;
 mod cases;
 mod change;
+mod console;
 mod corpus;
 mod crashes;
 mod day;

@@ -70,6 +70,7 @@ fn one_tls_stack_is_linked_anywhere() -> Result<()> {
         "reconcile",
         "runs",
         "tail",
+        "console",
     ] {
         let packages = packages_of(function)?;
         let name_and_version = |line: &'_ str| line.trim_end_matches(" (*)").to_owned();

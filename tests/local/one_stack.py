@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import machine
+import person
 import requirements
 import terraform
 import zips
@@ -24,6 +25,7 @@ REGION = "eu-west-1"
 ENVIRONMENT = "local"
 LOG_LEVEL = "DEBUG"
 FUNCTIONS = ["announce", "deliveries", "dispatch", "reconcile", "report", "runs", "setup", "stacks", "unlink", "webhook"]
+PAGE_FUNCTIONS = ["deliveries", "runs", "setup", "stacks", "unlink"]  # those that the console's page calls
 APPLY_PATIENCE = 240.0  # seconds; it takes 60: the provider makes one function after the other, and looks at each for 5 s
 ROOT_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
@@ -42,17 +44,18 @@ class Stack:
         self._logs = self.folder / "logs"
         self._packages = self.folder / "package"
         self._simulator_ready = self.folder / "simulator.json"
+        self._console_ready = self.folder / "console.json"
         self._address = self.folder / "aws.url"
         self._processes = Processes(self.folder / "processes.json")
 
-    def up(self, built: Path | None) -> None:
-        """Everything that is not there yet; what it started it ends again if a later step fails."""
+    def up(self, built: Path | None, console: bool) -> None:
+        """Everything that is not there yet, with the console or without; what it started it ends again if a later step fails."""
         with self._locked():
             was_up = self.is_up()
             if was_up:
                 say(f"The stack in {shown(self.folder)} is up; what has changed is built and applied.")
             try:
-                self._up(built, was_up)
+                self._up(built, was_up, console)
             except BaseException:
                 if not was_up:
                     self._end()
@@ -71,10 +74,17 @@ class Stack:
             self._terraform().check("plan", "-input=false", "-detailed-exitcode")
         say("The plan is empty.")
 
+    def link(self) -> str | None:
+        """The console's newest link, which works once."""
+        try:
+            return json.loads(self._console_ready.read_text())["link"]
+        except FileNotFoundError:
+            return None
+
     def is_up(self) -> bool:
         return self._processes.alive("ministack") and self._processes.alive("simulator")
 
-    def _up(self, built: Path | None, was_up: bool) -> None:
+    def _up(self, built: Path | None, was_up: bool, console: bool) -> None:
         programs = requirements.ensure(requirements.BASE)
         binaries = built or machine.build()
         with step("zips the functions"):
@@ -95,7 +105,12 @@ class Stack:
             self._forget()
             self._start_ministack(programs / "ministack")
             outputs = self._apply()
-        self._describe(outputs, programs / "python")
+        description = self._description(outputs, programs / "python")
+        # The keys are new ones each time.
+        self._stop_console()
+        if console:
+            description["console"] = self._start_console(binaries / "console", description)
+        self._write(description)
 
     def _start_simulator(self, binary: Path) -> None:
         with step("starts the simulator of Azure DevOps"):
@@ -130,6 +145,26 @@ class Stack:
             self._wait_for("ministack", log, lambda: machine.answers(f"{address}/_ministack/health"))
             self._address.write_text(address)
 
+    def _start_console(self, binary: Path, description: dict) -> str:
+        """Its address. As the operator of this stack, whoever is at this machine: nothing of theirs gets in between."""
+        with step("starts the console"):
+            environment = {
+                "PATH": "/usr/bin:/bin",
+                "AWS_EC2_METADATA_DISABLED": "true",
+                **person.keys_of(description),
+                **person.urls_of(description, PAGE_FUNCTIONS),
+            }
+            # Its output goes to a log: the link stands in the ready file alone.
+            command = [str(binary), "--port", "0", "--environment", description["environment"], "--ready-file", str(self._console_ready)]
+            log = self._logs / "console.log"
+            self._processes.start("console", command, environment, log)
+            self._wait_for("console", log, lambda: bool(self.link()))
+            return json.loads(self._console_ready.read_text())["url"]
+
+    def _stop_console(self) -> None:
+        self._processes.stop("console")
+        self._console_ready.unlink(missing_ok=True)
+
     def _apply(self) -> dict:
         folder = self.folder / "infra"
         terraform.copy_configuration(folder)
@@ -162,8 +197,8 @@ class Stack:
         environment = terraform.local_environment(AWS_ENDPOINT_URL=endpoint, AWS_REGION=REGION, **ROOT_KEYS, **variables)
         return terraform.Terraform(self.folder / "infra", environment, self._logs / "terraform.log")
 
-    def _describe(self, outputs: dict, python: Path) -> None:
-        """Writes stack.json. Its keys are an operator's; the root's, for tests that look behind the functions, stand apart."""
+    def _description(self, outputs: dict, python: Path) -> dict:
+        """What stack.json says. Its keys are an operator's; the root's, for tests that look behind the functions, stand apart."""
         endpoint = self._address.read_text()
         made = subprocess.run(
             [str(python), str(Path(__file__).with_name("iam_user.py")), *(f"{name}={outputs[f'{name}_policy_arn']}" for name in ("operator", "executor"))],
@@ -174,7 +209,7 @@ class Stack:
         if made.returncode:
             raise Failure(f"The callers' keys could not be made:\n{made.stderr.strip()}")
         callers = json.loads(made.stdout)
-        description = {
+        return {
             "region": REGION,
             **callers["operator"],
             "executor": callers["executor"],
@@ -191,6 +226,8 @@ class Stack:
             "logGroups": outputs["log_groups"],
             "directory": str(self.folder),
         }
+
+    def _write(self, description: dict) -> None:
         scratch = self.json.with_suffix(".new")
         with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(description, file, indent=2)
@@ -223,6 +260,7 @@ class Stack:
     def _end(self) -> bool:
         """Ends what runs and clears what is of no use without it. Functions first, so that none calls a simulator that is gone."""
         was_up = self._processes.alive("ministack") or self._processes.alive("simulator")
+        self._stop_console()
         self._processes.stop("ministack")
         self._processes.stop("simulator")
         for file in (self.json, self._address, self._simulator_ready):

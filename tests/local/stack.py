@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stackhook on this machine: the local AWS, the Azure DevOps simulator, and infra/ applied to them.
+"""Stackhook on this machine: the local AWS, the Azure DevOps simulator, infra/ applied to them, and the console.
 
     stack.py up [--dir DIR]     starts it in the background; DIR/stack.json then has its addresses and keys.
                                 On a stack that is up: builds and applies what has changed (the simulator stays as it is)
@@ -7,7 +7,7 @@
     stack.py run [--dir DIR]    up, then waits for Ctrl-C, then down
     stack.py plan [--dir DIR]   fails unless a plan for the stack that is up is empty: then what it has is what infra/ says
     stack.py with [--dir DIR] -- COMMAND…   up, the command with STACKHOOK_STACK=DIR/stack.json and
-                                STACKHOOK_PROGRAMS, the folder of what was built, then down whatever became of it
+                                STACKHOOK_PROGRAMS, the folder of what was built, then down whatever became of it. Without the console
 
 Several stacks, each in a folder of its own, can be up at once.
 """
@@ -34,15 +34,21 @@ def print_addresses(stack: Stack) -> None:
         if name in description:  # has a URL
             say(f"  {name:<13}{description[name]}")
     say(f"  {'Azure DevOps':<13}{description['azureDevOps']['organizationUrl']}   (simulated)")
+    if link := stack.link():
+        say(f"\n  {'Console':<13}{link}   (works once; then the next one stands in {shown(stack.folder / 'console.json')})")
     say(f"\n  Keys, and a personal access token: {shown(stack.json)}. How to call it: tests/README.md")
 
 
 def wait(stack: Stack) -> None:
-    """Until Ctrl-C, or until somebody else ends it."""
+    """Until Ctrl-C, or until somebody else ends it. Tells each further link of the console."""
     say("\n  Ctrl-C ends it.")
+    link = stack.link()
     try:
         while stack.is_up():
             time.sleep(1)
+            if (newest := stack.link()) and newest != link:
+                say(f"  The link was used. The next one: {newest}")
+                link = newest
         say("It was ended by another command, or by itself; logs are in " + shown(stack.folder / "logs"))
     except KeyboardInterrupt:
         say("")
@@ -79,7 +85,8 @@ def main() -> int | None:
         stack.plan()
         return None
     begun = time.monotonic()
-    stack.up(arguments.built.resolve() if arguments.built else None)
+    # Commands, tests among them, start one of their own if they need it.
+    stack.up(arguments.built.resolve() if arguments.built else None, console=arguments.command != "with")
     say(f"Ready after {time.monotonic() - begun:.0f} s.")
     if arguments.command == "up":
         print_addresses(stack)

@@ -12,4 +12,4 @@ pub mod stack;
 
 pub use executor::Executor;
 pub use portal::Portal;
-pub use stack::{Answer, Function, Stack};
+pub use stack::{Answer, Function, Keys, Stack};

@@ -1,5 +1,6 @@
 // Calls of the functions, through the console that served this page. It signs them; nothing here knows a key.
 
+// In localStorage, so that a second tab needs no second link; it is of this origin, port and all, and worth nothing once the console ends.
 const KEPT = "stackhook-session";
 
 /** Why a call was refused, or has no answer: the members of an RFC 9457 problem. `kind` is the last part of its type. */
@@ -22,17 +23,22 @@ export class Refusal extends Error {
 export async function open() {
   const code = location.hash.slice(1);
   const isCode = /^[\w-]{43}$/.test(code);
-  if (isCode) history.replaceState(null, "", location.pathname + location.search);
-  if (isCode && !token()) {
-    const answer = await answered(fetch("/session", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ code }) }));
-    sessionStorage.setItem(KEPT, answer.token);
+  if (isCode) {
+    history.replaceState(null, "", location.pathname + location.search);
+    try {
+      const answer = await answered(fetch("/session", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ code }) }));
+      localStorage.setItem(KEPT, answer.token);
+    } catch (error) {
+      // Whoever has opened it before has a session by it.
+      if (error.kind !== "link-used" || !token()) throw error;
+    }
   }
   return Boolean(token());
 }
 
 /** Forgets the session, which the console does not know any more. */
 export function close() {
-  sessionStorage.removeItem(KEPT);
+  localStorage.removeItem(KEPT);
 }
 
 /**
@@ -65,7 +71,7 @@ export async function all(path, member, { query = {}, most = 1000, signal } = {}
 }
 
 function token() {
-  return sessionStorage.getItem(KEPT);
+  return localStorage.getItem(KEPT);
 }
 
 async function answered(request) {

@@ -100,10 +100,14 @@ fn is_passed_on(method: &Method) -> bool {
     .contains(method)
 }
 
-/// A `+` in a query is a space to whoever reads it, and it is not agreed upon what it is to whoever checks a signature.
+/// What may be written in two ways in a query, in the one that a signature is made for: a `+` is a space to whoever reads it, and
+/// not agreed upon between those who sign.
 fn path_of(asked: &str) -> String {
     match asked.split_once('?') {
-        Some((path, query)) => format!("{path}?{}", query.replace('+', "%20")),
+        Some((path, query)) => {
+            let query = query.replace('+', "%20").replace('\'', "%27");
+            format!("{path}?{query}")
+        }
         None => asked.to_owned(),
     }
 }

@@ -9,6 +9,8 @@ mod guard;
 mod options;
 mod page;
 mod problem;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt::Write as _,
@@ -41,7 +43,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-pub use options::{Asked, Function, Options, USAGE, UsageError};
+pub use options::{Function, Options, USAGE, UsageError};
 
 /// A code and the braces around it.
 const MOST_OF_A_CODE: usize = 1024;
@@ -323,8 +325,8 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
 pub async fn from_the_command_line(arguments: impl Iterator<Item = String>) -> ExitCode {
     let mut notes = io::stderr();
     let options = match options::read(arguments, variable) {
-        Ok(Asked::Console(options)) => options,
-        Ok(Asked::Help) => {
+        Ok(Some(options)) => options,
+        Ok(None) => {
             // Nobody who asked for it and closed the pipe wants to be told.
             let _unread = io::stdout().write_all(USAGE.as_bytes());
             return ExitCode::SUCCESS;

@@ -78,15 +78,6 @@ impl Function {
     }
 }
 
-/// What is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// A console.
-    Console(Options),
-    /// What it can be asked.
-    Help,
-}
-
 /// A console, as it is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -135,7 +126,7 @@ pub enum UsageError {
     },
 }
 
-/// Reads the command line, with the environment's `variable`s.
+/// Reads the command line, with the environment's `variable`s. There are no options where help is asked for.
 ///
 /// # Errors
 ///
@@ -143,7 +134,7 @@ pub enum UsageError {
 pub(crate) fn read(
     mut arguments: impl Iterator<Item = String>,
     variable: impl Fn(&str) -> Option<String>,
-) -> Result<Asked, UsageError> {
+) -> Result<Option<Options>, UsageError> {
     let mut port = PORT;
     let (mut ready_file, mut region, mut environment) = (None, None, None);
     let mut urls = Function::ALL.map(|it| (it, variable(it.variable())));
@@ -160,7 +151,7 @@ pub(crate) fn read(
                 .ok_or_else(|| UsageError::NoValue(option.clone()))
         };
         match option.as_str() {
-            "--help" | "-h" => return Ok(Asked::Help),
+            "--help" | "-h" => return Ok(None),
             "--port" => port = port_of(value()?)?,
             "--ready-file" => ready_file = Some(PathBuf::from(value()?)),
             "--region" => region = Some(value()?),
@@ -172,7 +163,7 @@ pub(crate) fn read(
         }
     }
     let [setup, stacks, runs, deliveries, unlink] = urls.map(address);
-    Ok(Asked::Console(Options {
+    Ok(Some(Options {
         port,
         ready_file,
         region,
@@ -211,7 +202,7 @@ fn address(
 mod tests {
     use super::*;
 
-    fn read_line(line: &str, variables: &[(&str, &str)]) -> Result<Asked, UsageError> {
+    fn read_line(line: &str, variables: &[(&str, &str)]) -> Result<Option<Options>, UsageError> {
         let variable = |name: &str| {
             let found = variables.iter().find(|(it, _)| *it == name);
             found.map(|(_, value)| (*value).to_owned())
@@ -229,7 +220,7 @@ mod tests {
 
     fn options(line: &str) -> Options {
         match read_line(line, &VARIABLES) {
-            Ok(Asked::Console(options)) => options,
+            Ok(Some(options)) => options,
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -295,7 +286,7 @@ mod tests {
             let error = read_line(line, &VARIABLES).unwrap_err().to_string();
             assert!(error.contains(expected), "{line}: {error}");
         }
-        assert_eq!(read_line("--help", &[]), Ok(Asked::Help));
+        assert_eq!(read_line("--help", &[]), Ok(None));
         assert!(USAGE.lines().all(|line| line.len() <= 100));
     }
 }

@@ -142,10 +142,10 @@ impl Caller {
             .sign(&url, call, credentials)
             .map_err(|error| Trouble::Passing(causes(error.as_ref())))?;
         *request.timeout_mut() = Some(patience);
-        let mut response = self.http.execute(request).await.map_err(|it| passing(it))?;
+        let mut response = self.http.execute(request).await.map_err(passing)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|it| passing(it))? {
+        while let Some(chunk) = response.chunk().await.map_err(passing)? {
             if body.len() + chunk.len() > MOST_BYTES {
                 return Err(Trouble::Passing("the answer is too large".to_owned()));
             }
