@@ -31,10 +31,12 @@ export function hooksCard(integration, { path, signal, password, ended }) {
   const removed = h("div");
   let body = null;
   let drawn = "";
+  let makings = 0;
 
   const draw = ({ isChanged = false } = {}) => {
     const text = JSON.stringify(body);
-    if (!body || (text === drawn && !isChanged)) return;
+    // Nothing is drawn from under a button that is at work.
+    if (!body || makings > 0 || (text === drawn && !isChanged)) return;
     drawn = text;
     redraw(
       place,
@@ -60,6 +62,7 @@ export function hooksCard(integration, { path, signal, password, ended }) {
 
   /** Makes or mends those of a project; gives what there is to read about it. */
   const make = async (project) => {
+    makings += 1;
     try {
       const answer = await call("PUT", `${path}/service-hooks/${part(project)}`);
       if ("previousPasswordValidUntil" in answer) ended(answer.previousPasswordValidUntil);
@@ -68,6 +71,8 @@ export function hooksCard(integration, { path, signal, password, ended }) {
     } catch (error) {
       placed(error);
       return { project: null, node: deniedNotice(error, project, password) };
+    } finally {
+      makings -= 1;
     }
   };
   const projectBlock = (one) => {
@@ -75,6 +80,7 @@ export function hooksCard(integration, { path, signal, password, ended }) {
     const heading = unique("project");
     const going = h("div", {}, done.get(id));
     const health = healthOf([one]);
+    const under = progress(`The hooks of ${name} are compared with what they have to be, and mended.`, { usual: 30 });
     const mend = busyButton("Mend", {
       key: `mend ${id}`,
       label: `Mend the service hooks of ${name}`,
@@ -82,7 +88,10 @@ export function hooksCard(integration, { path, signal, password, ended }) {
       signal,
       failed: (error) => fill(going, problem(placed(error))),
       act: async () => {
-        const made = await make(id);
+        done.delete(id);
+        fill(going);
+        under.begin();
+        const made = await make(id).finally(under.end);
         if (signal.aborted) return;
         done.set(id, closable(made.node, () => done.delete(id)));
         await lookAgain();
@@ -105,6 +114,7 @@ export function hooksCard(integration, { path, signal, password, ended }) {
       h("div", { class: "toolbar" }, h("div", { class: "row" }, h("h3", { id: heading }, name), h("span", { class: "badge wraps", data: { tone: health.tone } }, health.words)), h("div", { class: "row" }, mend, remove)),
       one.missingEvents?.length > 0 && h("p", { class: "notice", data: { tone: "bad" } }, h("span", {}, `No hook for ${listed(one.missingEvents.map(trigger))}: `, h("strong", {}, "Mend"), " makes what is missing.")),
       hooksTable(one),
+      under,
       going,
     );
   };
@@ -189,7 +199,7 @@ function maker({ path, signal, make, lookAgain, done, has }) {
   pick.input.addEventListener("focus", () => {
     projects = null;
   });
-  const choice = field("project", "Make the hooks of a project", pick, { hint: "Five hooks, for pushes and pull requests. Those that are there already are mended or taken over." });
+  const choice = field("project", "Make the hooks of a project", Object.assign(h("div", { class: "row beside" }, pick), { input: pick.input }), { hint: "Five hooks, for pushes and pull requests. Those that are there already are mended or taken over." });
   const going = progress("Azure DevOps is asked for the project, and its hooks are made.", { usual: 30 });
   const button = busyButton("Make hooks", {
     kind: "primary",
@@ -216,7 +226,9 @@ function maker({ path, signal, make, lookAgain, done, has }) {
       await lookAgain();
     },
   });
-  const form = h("form", { class: "block", novalidate: true }, choice.element, h("div", {}, button), going, result);
+  // Beside it, since the list of projects lies on what is below.
+  choice.control.append(button);
+  const form = h("form", { class: "block", novalidate: true }, choice.element, going, result);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     button.click();

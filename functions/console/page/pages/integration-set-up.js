@@ -55,7 +55,9 @@ export function render({ signal }) {
     save.disabled = is;
     fill(save, is ? "Saving …" : "Save");
     going[is ? "begin" : "end"]();
-    if (is) going.focus({ preventScroll: true });
+    if (!is) return;
+    going.focus({ preventScroll: true });
+    going.scrollIntoView({ block: "nearest" });
   };
 
   const form = h(
@@ -162,7 +164,7 @@ function projectsChoice() {
   const named = choice("named", "Of these projects", "Each gets five service hooks, for pushes and pull requests.", true);
   const every = choice("all", "Of all projects", "All that the token’s user sees.", false);
   const none = choice("none", "None now", "They can be made at any time, on the integration’s page.", false);
-  const element = h("fieldset", { class: "column" }, h("legend", {}, "Make the service hooks"), named.element, every.element, none.element, names.element);
+  const element = h("fieldset", { class: "column" }, h("legend", {}, "Make the service hooks"), every.element, none.element, named.element, names.element);
   return {
     element,
     field: names,

@@ -130,9 +130,15 @@ function unlinked({ name, organization, serviceHooksRemoved, serviceHooksLeft, s
         "div",
         { class: "notice", data: { tone: "warn" } },
         h("p", { class: "notice-title" }, `${count(serviceHooksLeft.length, "service hook")} could not be deleted`),
-        h("ul", { class: "plain-list" }, serviceHooksLeft.map((hook) => h("li", {}, h("strong", {}, `${hook.project.name}, ${trigger(hook.eventType)}`), `: ${sentence(hook.why)}`))),
+        h("ul", { class: "plain-list" }, leftByWhy(serviceHooksLeft).map(([project, why, events]) => h("li", {}, h("strong", {}, project), `, ${listed(events)}: ${sentence(why)}`))),
       ),
     h("p", { class: "notice", data: { tone: "info" } }, sentence(reminder)),
     h("div", {}, back),
   ];
+}
+
+/** The hooks that are left, those of a project that are for the same reason together. */
+function leftByWhy(hooks) {
+  const groups = Map.groupBy(hooks, (hook) => JSON.stringify([hook.project.name, hook.why]));
+  return [...groups].sort(([one], [other]) => one.localeCompare(other)).map(([key, all]) => [...JSON.parse(key), all.map((hook) => trigger(hook.eventType)).sort()]);
 }

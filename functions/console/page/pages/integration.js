@@ -79,7 +79,7 @@ export function render({ params, signal }) {
         fill(status);
         fill(rest, empty(known ? "This integration is not linked any more" : "There is no integration of this name", known ? "Somebody has unlinked it." : "Perhaps it was unlinked, or the address has a typo.", h("a", { class: "button", href: "/integrations" }, "All integrations")));
       } else if (!known) {
-        fill(rest, problem(error, { again: look }));
+        fill(rest, problem(error, { again: () => look().catch(() => {}) }));
       }
       throw error;
     }

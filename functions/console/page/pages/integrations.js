@@ -26,7 +26,7 @@ export function render({ signal }) {
     try {
       found = await all("setup/integrations", "integrations", { signal });
     } catch (error) {
-      if (error.name !== "AbortError" && drawn === undefined) fill(place, problem(error, { again: look }));
+      if (error.name !== "AbortError" && drawn === undefined) fill(place, problem(error, { again: () => look().catch(() => {}) }));
       throw error;
     }
     const text = JSON.stringify(found);
@@ -74,6 +74,7 @@ function list({ items, more }, hooks) {
   });
   const made = table("Integrations", ["Name", "Organization", "Status", "Connection", "Access token", "Service hooks"], rows);
   made.dataset.layout = "fixed";
+  made.querySelectorAll("th")[2].dataset.narrow = "";
   return h("section", { class: "card" }, made, more && h("p", { class: "quiet small" }, "There are more than a thousand: these are the first."));
 }
 
@@ -84,8 +85,8 @@ function connection(tried) {
   return h(
     "div",
     { class: "column tight" },
-    h("span", {}, h("span", { class: "badge", data: { tone: isGood ? "good" : "bad" } }, tried.status), " ", h("span", { class: "quiet small" }, when(tried.checkedAt))),
-    tried.connectedAs && h("span", { class: "quiet small" }, `as ${tried.connectedAs}`),
+    h("div", {}, h("span", { class: "badge", data: { tone: isGood ? "good" : "bad" } }, tried.status)),
+    h("span", { class: "quiet small" }, when(tried.checkedAt), tried.connectedAs && ` as ${tried.connectedAs}`),
     tried.failure && h("span", { class: "small" }, sentence(tried.failure)),
   );
 }

@@ -27,12 +27,14 @@ export function busyButton(words, { act, busy, failed, kind, key, label, signal 
 }
 
 /**
- * Draws a place anew and leaves the focus where it was: on what has the same `data-key`, else on the place's own heading.
+ * Draws a place anew and leaves the focus where it was: on the same element where it is there again, on what has the same `data-key`, else
+ * on the place's own heading.
  */
 export function redraw(place, ...children) {
   const focused = place.contains(document.activeElement) ? document.activeElement : null;
   fill(place, ...children);
   if (!focused) return;
+  if (place.contains(focused)) return focused.focus({ preventScroll: true });
   const key = focused.dataset.key;
   const same = key && [...place.querySelectorAll("[data-key]")].find((it) => it.dataset.key === key);
   const target = same || place.querySelector("[tabindex='-1']");
