@@ -8,7 +8,8 @@ import { poll } from "../parts/poll.js";
 import { reason } from "../parts/reason.js";
 import { duration, endedBecause, isOpen, pullRequest, refOf } from "../parts/runs.js";
 import { slot } from "../parts/slot.js";
-import { loading, problem } from "../parts/states.js";
+import { orNone } from "../parts/stacks.js";
+import { empty, loading, problem } from "../parts/states.js";
 import { at, when } from "../parts/time.js";
 
 const EVERY = 4;
@@ -27,7 +28,7 @@ export const title = ({ id }) => `Run ${id.slice(0, 8)}`;
 
 export function render({ params: { id }, signal }) {
   const trail = h("nav", { class: "crumbs", aria: { label: "Where this is" } }, h("a", { href: "/stacks" }, "Stacks"));
-  const state = slot("div", { class: "run-state", role: "status" }, (run) => [badge("run", run.state), h("span", { class: "hidden-visually" }, " is its state")]);
+  const state = slot("div", { class: "run-state", role: "status" }, (run) => [h("span", { class: "hidden-visually" }, "State: "), badge("run", run.state)]);
   const place = h("div", { class: "column" }, loading("The run is loaded", 8));
   const late = h("div", { class: "maybe" });
   let page;
@@ -35,7 +36,12 @@ export function render({ params: { id }, signal }) {
   const until = AbortSignal.any([signal, over.signal]);
   const look = async () => {
     try {
-      const run = await get(`runs/runs/${part(id)}`, {}, until);
+      const run = await get(`runs/runs/${part(id)}`, {}, until).catch(orNone);
+      if (!run) {
+        fill(place, noRun());
+        over.abort();
+        return;
+      }
       if (!page) {
         page = parts(run, await organizationUrl(run.integration, until));
         fill(place, page.element);
@@ -49,8 +55,8 @@ export function render({ params: { id }, signal }) {
     } catch (error) {
       if (error.name === "AbortError") throw error;
       if (!page) {
-        // What is not there will not be there in a moment either.
-        const isLasting = [400, 404, 422].includes(error.status);
+        // An address that is wrong will not be right in a moment.
+        const isLasting = [400, 422].includes(error.status);
         fill(place, problem(error, isLasting ? {} : { again: () => look().catch(() => {}) }));
         if (isLasting) over.abort();
       } else {
@@ -61,6 +67,10 @@ export function render({ params: { id }, signal }) {
   };
   poll(look, EVERY, until);
   return [trail, h("div", { class: "row run-head" }, h("h1", { tabindex: -1 }, `Run ${id.slice(0, 8)}`), state), late, place];
+}
+
+function noRun() {
+  return empty("There is no such run", "It may have been kept long enough, or the address has a typo.", h("a", { class: "button", href: "/stacks" }, "Show all stacks"));
 }
 
 /** The page of a run: each fact is only touched when it has changed. */
@@ -75,7 +85,7 @@ function parts(first, organization) {
     ["Branch", (run) => run.refName ?? null, (ref) => (ref ? (ref.startsWith("refs/heads/") ? external(branchUrl(organization, first, ref), short(ref)) : refOf({ refName: ref })) : quiet("none: the commit was named"))],
     ["Pull request", (run) => run.pullRequest ?? null, (one) => (one ? [pullRequest(first, organization), into(one)] : quiet("none"))],
     ["Project root", (run) => run.projectRoot, (root) => (root ? h("code", {}, `${root}/`) : "the repository's root")],
-    ["Changed paths", (run) => run.changedPaths, changed],
+    ["Changed paths", (run) => [run.changedPaths, run.trigger], ([paths, trigger]) => changed(paths, trigger)],
   ];
   const progress = [
     ["State", (run) => [run.state, run.canceledBecause ?? null, run.supersededBy ?? null], (_what, run) => [badge("run", run.state), endedBecause(run) && h("p", {}, endedBecause(run))]],
@@ -108,8 +118,10 @@ function into({ sourceRef, targetRef }) {
   return sourceRef && targetRef && h("div", { class: "quiet small" }, `${short(sourceRef)} → ${short(targetRef)}`);
 }
 
-function changed({ paths, count } = { paths: [] }) {
-  if (count === undefined || count === null) return quiet("Not known, and what cannot be known counts as touched.");
+function changed({ paths, count }, trigger) {
+  const isUnknown = count === undefined || count === null;
+  if (isUnknown && trigger === "request") return quiet("Not looked at, since it was asked for by hand.");
+  if (isUnknown) return quiet("Not known, and what cannot be known counts as touched.");
   if (count === 0) return quiet("none");
   const items = h("ul", { class: "paths" }, paths.map((path) => h("li", {}, h("code", {}, path))));
   const words = `${count} ${count === 1 ? "path" : "paths"}${paths.length < count ? `, of which the first ${paths.length} are named` : ""}`;

@@ -8,7 +8,8 @@ import { combobox } from "../parts/combobox.js";
 import { field, refuse, text, tick } from "../parts/fields.js";
 import { short } from "../parts/links.js";
 import { preview } from "../parts/preview.js";
-import { empty, loaded, problem } from "../parts/states.js";
+import { noStack, orNone, withoutIntegration } from "../parts/stacks.js";
+import { loaded, problem } from "../parts/states.js";
 import { toast } from "../parts/toast.js";
 
 // As many entries as a list shows; who looks for another one goes on typing.
@@ -20,28 +21,24 @@ const KINDS = [
 
 export const title = ({ name }) => (name ? `Edit ${name}` : "New stack");
 
-export function render({ params: { name }, query, signal, refresh }) {
+export function render({ params: { name }, query, signal }) {
   const back = name ? `/stacks/${part(name)}` : "/stacks";
   const load = async () => {
-    const [{ items: integrations }, stack] = await Promise.all([all("setup/integrations", "integrations", { signal }), name ? get(`stacks/stacks/${part(name)}`, {}, signal) : null]);
+    const [{ items: integrations }, stack] = await Promise.all([all("setup/integrations", "integrations", { signal }), name ? get(`stacks/stacks/${part(name)}`, {}, signal).catch(orNone) : null]);
     return { integrations, stack };
+  };
+  const draw = ({ integrations, stack }) => {
+    if (name && !stack) return noStack(name);
+    return integrations.length === 0 ? withoutIntegration() : form({ integrations, stack, query, back, signal });
   };
   return [
     h("nav", { class: "crumbs", aria: { label: "Where this is" } }, h("a", { href: "/stacks" }, "Stacks"), name && [" / ", h("a", { href: back }, name)]),
     h("h1", { tabindex: -1 }, name ? `Edit ${name}` : "New stack"),
-    loaded(load, ({ integrations, stack }) => (integrations.length === 0 ? withoutIntegration() : form({ integrations, stack, query, back, signal, refresh })), { words: "The form is loaded", lines: 12, signal }),
+    loaded(load, draw, { words: "The form is loaded", lines: 12, signal }),
   ];
 }
 
-function withoutIntegration() {
-  return empty(
-    "A stack needs an integration first",
-    "It is the link to the Azure DevOps organization whose repository the stack follows.",
-    h("a", { class: "button", data: { kind: "primary" }, href: "/integrations/-/set-up" }, "Set up an integration"),
-  );
-}
-
-function form({ integrations, stack, query, back, signal, refresh }) {
+function form({ integrations, stack, query, back, signal }) {
   const pick = pickers({ integrations, stack, signal, onchange: (what) => changed(what) });
   const wasOf = stack && original(stack);
   const kind = choice("kind", "Kind", KINDS, { value: stack?.kind || "stack", onchange: () => changed() });
@@ -195,7 +192,7 @@ function form({ integrations, stack, query, back, signal, refresh }) {
     const now = await get(`stacks/stacks/${part(stack.name)}`, {}, signal).catch(() => null);
     const other = now && original(now);
     const differs = other && Object.keys(other).filter((key) => JSON.stringify(other[key]) !== JSON.stringify(wasOf[key]));
-    const again = h("button", { type: "button", class: "button", on: { click: refresh } }, "Load it anew");
+    const again = h("button", { type: "button", class: "button", on: { click: () => go(location.pathname, { replace: true }) } }, "Load it anew");
     fill(
       place,
       h(

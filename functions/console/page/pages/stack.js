@@ -2,7 +2,7 @@
 
 import { call, get, part } from "../api.js";
 import { announce, go } from "../app.js";
-import { external, fill, h } from "../dom.js";
+import { external, fill, h, web } from "../dom.js";
 import { badge } from "../parts/badge.js";
 import { choice } from "../parts/choice.js";
 import { combobox } from "../parts/combobox.js";
@@ -15,6 +15,7 @@ import { duration, endedBecause, isOpen, pullRequest, refOf, runPath } from "../
 import { slot } from "../parts/slot.js";
 import { empty, loaded, loading, problem } from "../parts/states.js";
 import { row, table } from "../parts/table.js";
+import { noStack, orNone } from "../parts/stacks.js";
 import { toast } from "../parts/toast.js";
 import { at, when } from "../parts/time.js";
 import { branches } from "./stack-form.js";
@@ -31,10 +32,12 @@ export function render({ params: { name }, signal }) {
   const path = `stacks/stacks/${part(name)}`;
   const head = h("div", { class: "row stack-actions" });
   const load = async () => {
-    const stack = await get(path, {}, signal);
+    const stack = await get(path, {}, signal).catch(orNone);
+    if (!stack) return {};
     return { stack, organization: await organizationUrl(stack.integration, signal) };
   };
   const draw = ({ stack, organization }) => {
+    if (!stack) return noStack(name);
     const list = runs(stack, organization, signal);
     const run = () => runNow(stack, list, signal);
     fill(
@@ -79,7 +82,7 @@ function follows(stack, organization) {
       fact("Project root", projectRoot ? h("code", {}, `${projectRoot}/`) : "the repository's root: every change counts"),
       globs.length > 0 && fact("Further paths", globs.map((glob, index) => [index > 0 && ", ", h("code", {}, glob)])),
       fact("Pull requests", `${allowForks ? "also from forks" : "not from forks"}, ${runDrafts ? "drafts too" : "no drafts"}`),
-      labels.length > 0 && fact("Labels", h("span", { class: "row tight" }, labels.map((label) => h("span", { class: "badge" }, label)))),
+      labels.length > 0 && fact("Labels", h("span", { class: "labels" }, labels.map((label) => h("span", { class: "badge" }, label)))),
       fact("Created", at(createdAt), createdAt === updatedAt ? "" : [", changed ", when(updatedAt)]),
     ),
   );
@@ -94,7 +97,7 @@ function runs(stack, organization, signal) {
   const list = table(`Runs of ${stack.name}, newest first`, COLUMNS, []);
   const rowsOf = list.querySelector("tbody");
   let nextPageToken;
-  let hasMore = false;
+  let hasBegun = false;
 
   const put = (run, { announces = false } = {}) => {
     const known = shown.get(run.id);
@@ -122,7 +125,7 @@ function runs(stack, organization, signal) {
   };
   const look = async () => {
     try {
-      const isFirst = shown.size === 0 && !hasMore;
+      const isFirst = shown.size === 0 && !hasBegun;
       const page = await get("runs/runs", { stack: stack.name, pageSize: SIZE }, signal);
       const wasEmpty = !list.isConnected;
       const newest = new Set(page.runs.map(({ id }) => id));
@@ -130,7 +133,7 @@ function runs(stack, organization, signal) {
       for (const run of page.runs.toReversed()) put(run, { announces: !wasEmpty || body.querySelector(".empty") !== null });
       if (isFirst) {
         nextPageToken = page.nextPageToken;
-        hasMore = true;
+        hasBegun = true;
       }
       const old = [...shown.values()].filter(({ run }) => isOpen(run) && !newest.has(run.id)).slice(-OLD_ONES);
       for (const { run } of old) put(await get(`runs/runs/${part(run.id)}`, {}, signal), { announces: true });
@@ -162,7 +165,7 @@ function runs(stack, organization, signal) {
   });
   poll(look, EVERY, signal);
   return {
-    element: h("section", { class: "card", aria: { labelledby: "runs" } }, h("h2", { id: "runs" }, "Runs"), late, body, more),
+    element: h("section", { class: "card runs", aria: { labelledby: "runs" } }, h("h2", { id: "runs" }, "Runs"), late, body, more),
     put: (run) => {
       put(run);
       draw();
@@ -179,7 +182,7 @@ function none(stack) {
 function cells(organization) {
   const cell = (what, draw) => {
     let current;
-    const element = slot("div", {}, () => draw(current));
+    const element = slot("div", { class: "cell" }, () => draw(current));
     return {
       element,
       show: (run) => {
@@ -195,7 +198,7 @@ function cells(organization) {
     cell((run) => run.pullRequest ?? null, (run) => pullRequest(run, organization) || h("span", { class: "quiet" }, "none")),
     cell((run) => [run.reason, endedBecause(run)], (run) => [reason(run.reason), endedBecause(run) && h("div", { class: "quiet small" }, endedBecause(run))]),
     cell((run) => [run.requestedAt, duration(run)], (run) => [when(run.requestedAt), h("div", { class: "quiet small number" }, run.state === "queued" ? "waits" : duration(run))]),
-    cell((run) => [run.targetUrl ?? null, run.description ?? null], (run) => [run.targetUrl ? external(run.targetUrl, "Log") : h("span", { class: "quiet" }, "no link yet"), run.description && h("div", { class: "quiet small" }, run.description)]),
+    cell((run) => [run.targetUrl ?? null, run.description ?? null], (run) => [web(run.targetUrl) ? external(run.targetUrl, "Log") : h("span", { class: "quiet" }, "no link yet"), run.description && h("div", { class: "quiet small" }, run.description)]),
   ];
 }
 

@@ -8,6 +8,7 @@ import { short } from "../parts/links.js";
 import { poll } from "../parts/poll.js";
 import { runPath } from "../parts/runs.js";
 import { slot } from "../parts/slot.js";
+import { withoutIntegration } from "../parts/stacks.js";
 import { empty, loaded } from "../parts/states.js";
 import { table } from "../parts/table.js";
 import { when } from "../parts/time.js";
@@ -32,13 +33,7 @@ export function render({ query, signal }) {
 }
 
 function none(integrations) {
-  if (integrations.length === 0) {
-    return empty(
-      "A stack needs an integration first",
-      "It is the link to the Azure DevOps organization whose repositories stacks follow.",
-      h("a", { class: "button", data: { kind: "primary" }, href: "/integrations/-/set-up" }, "Set up an integration"),
-    );
-  }
+  if (integrations.length === 0) return withoutIntegration();
   return empty(
     "No stacks yet",
     "Choose a repository, a branch and a directory of it: a push or a pull request that changes something there then asks for a run.",
@@ -99,11 +94,12 @@ function list({ stacks, integrations }, query, signal) {
 
 function row(stack, lastRun) {
   const { name, kind, integration, project, repository, branch, projectRoot, globs, labels, detached } = stack;
+  const cell = (...content) => h("div", { class: "cell" }, content);
   return [
-    h("div", {}, h("a", { href: `/stacks/${part(name)}` }, name), h("div", { class: "row tight" }, badge("kind", kind), detached && h("span", { class: "badge", data: { tone: "warn" } }, "detached"))),
-    h("div", {}, h("div", {}, `${project.name}/${repository.name}`), h("div", { class: "quiet small" }, "branch ", h("code", {}, short(branch)), detached ? ` · was of ${integration}` : ` · ${integration}`)),
-    h("div", {}, h("div", {}, projectRoot ? h("code", {}, `${projectRoot}/`) : "the whole repository"), globs.length > 0 && h("div", { class: "quiet small" }, globs.map((glob, at) => [at > 0 && ", ", h("code", {}, glob)]))),
-    labels.length > 0 ? h("div", { class: "row tight" }, labels.map((label) => h("span", { class: "badge" }, label))) : h("span", { class: "quiet" }, "none"),
+    cell(h("a", { href: `/stacks/${part(name)}` }, name), h("div", { class: "row tight" }, badge("kind", kind), detached && h("span", { class: "badge", data: { tone: "warn" } }, "detached"))),
+    cell(`${project.name}/${repository.name}`, h("div", { class: "quiet small" }, "branch ", h("code", {}, short(branch)), detached ? ` · was of ${integration}` : ` · ${integration}`)),
+    cell(projectRoot ? h("code", {}, `${projectRoot}/`) : "the whole repository", globs.length > 0 && h("div", { class: "quiet small" }, globs.map((glob, at) => [at > 0 && ", ", h("code", {}, glob)]))),
+    labels.length > 0 ? h("span", { class: "labels" }, labels.map((label) => h("span", { class: "badge" }, label))) : h("span", { class: "quiet" }, "none"),
     lastRun,
   ];
 }
