@@ -47,7 +47,8 @@ export function close() {
  */
 export async function call(method, path, { body, query, signal } = {}) {
   const search = new URLSearchParams(Object.entries(query || {}).filter(([, value]) => value !== undefined && value !== null && value !== ""));
-  const address = `/api/${path}${search.size ? `?${search}` : ""}`;
+  // A space as %20: signers and those who check signatures do not agree on what a plus is.
+  const address = `/api/${path}${search.size ? `?${String(search).replaceAll("+", "%20")}` : ""}`;
   const headers = { "x-stackhook-console": token() || "" };
   if (body !== undefined) headers["content-type"] = "application/json";
   const text = body === undefined ? undefined : JSON.stringify(body);

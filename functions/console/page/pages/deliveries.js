@@ -5,28 +5,30 @@ import { announce, setQuery } from "../app.js";
 import { fill, h } from "../dom.js";
 import { words } from "../parts/badge.js";
 import { chart } from "../parts/chart.js";
-import { FILTERS, TIMES, foreign, inOrder, many, meant, outcome, read, since, types, typeWords } from "../parts/deliveries.js";
+import { FILTERS, TIMES, foreign, inOrder, many, meant, outcome, read, reasoned, since, types, typeWords } from "../parts/deliveries.js";
 import { ask } from "../parts/dialog.js";
 import { field, text, tick } from "../parts/fields.js";
 import { poll } from "../parts/poll.js";
 import { empty, loading, problem } from "../parts/states.js";
 import { row as tableRow, table } from "../parts/table.js";
-import { at, when } from "../parts/time.js";
+import { when } from "../parts/time.js";
 import { toast } from "../parts/toast.js";
 
 export const title = "Deliveries";
 
-const COLUMNS = ["Received", "What happened", "Type", "Repository", "Integration", "Outcome"];
+const COLUMNS = ["Received", "What happened", "Integration", "Outcome"];
 const SECONDS = 3;
 // Every so many looks all that the newest page shows is read again: what was parked long ago may have gone on.
 const LOOK_AT_ALL = 10;
 const A_DAY = 86_400_000;
+// How wrong this machine's clock may be: AWS takes no signature that is further off.
+const CLOCKS = 15 * 60_000;
 
 export function render({ query, signal }) {
   const filters = Object.fromEntries(FILTERS.map((name) => [name, query[name] || ""]));
   const list = h("div", { class: "column log" });
   const picture = chart({ link: (word) => address({ ...filters, outcome: word }) });
-  const trouble = h("div");
+  const trouble = h("div", { class: "place" });
   const state = h("p", { class: "quiet small log-state" });
   const above = h("button", { type: "button", class: "button log-above", data: { kind: "primary" }, hidden: true });
   const pause = h("button", { type: "button", class: "button", aria: { pressed: "false" } }, "Pause");
@@ -68,7 +70,7 @@ export function render({ query, signal }) {
     const ended = new AbortController();
     signal.addEventListener("abort", () => ended.abort(), { signal: ended.signal });
     const asked = meant(filters);
-    const one = { ended, asked, rows: new Map(), counted: new Map(), table: null, more: null, isRead: false, looks: 0 };
+    const one = { ended, asked, rows: new Map(), counted: new Map(), table: null, more: null, isRead: false, looks: 0, began: Date.now() };
     above.hidden = true;
     fill(trouble);
     fill(list, loading("Deliveries are read", 6));
@@ -190,16 +192,19 @@ export function render({ query, signal }) {
     const { outcome: wanted, ...asked } = one.asked;
     const known = [...one.rows.values()].map((it) => it.row);
     const isWhole = one.looks % LOOK_AT_ALL === 0;
-    const from = isWhole ? one.asked.from : since(known, one.asked.from || new Date(Date.now() - 60_000).toISOString());
+    const from = isWhole ? one.asked.from : since(known, one.asked.from || new Date(one.began - CLOCKS).toISOString());
     let rows;
+    let more;
     try {
-      ({ rows } = await read({ ...asked, from }, { pages: isWhole ? 1 : 5, signal: one.ended.signal }));
+      ({ rows, more } = await read({ ...asked, from }, { pages: isWhole ? 1 : 5, signal: one.ended.signal }));
       fill(trouble);
     } catch (error) {
       if (error.name !== "AbortError" && !trouble.firstChild) fill(trouble, h("p", { class: "notice", role: "status", data: { tone: "warn" } }, `New deliveries cannot be seen at the moment: ${error.message} It is tried again.`));
       throw error;
     }
     if (one !== shown || isPaused) return;
+    // So much came that there would be a hole between it and what is shown.
+    if (more && !isWhole) return start();
     take(one, rows, wanted);
   };
 
@@ -267,21 +272,31 @@ function address(filters) {
 }
 
 function happened(row) {
+  const where = [row.eventType && foreign(typeWords(row.eventType), 60), row.eventType && row.repository && " · ", row.repository && foreign(row.repository, 140)];
   return [
     h("a", { class: "log-summary", href: `/deliveries/${part(row.id)}` }, foreign(row.summary || "A delivery")),
-    row.outcome === "parked" && row.reason && h("p", { class: "quiet small log-summary" }, foreign(row.reason)),
+    h("p", { class: "quiet small" }, row.eventType || row.repository ? where : "of no type that is known"),
+    row.outcome === "parked" && row.reason && h("p", { class: "small log-summary" }, reasoned(row.reason)),
   ];
 }
 
 function cells(row) {
   return [
-    [at(row.receivedAt), h("br"), h("span", { class: "quiet small" }, when(row.receivedAt))],
+    [clock(row.receivedAt), " ", h("span", { class: "quiet small log-ago" }, when(row.receivedAt))],
     happened(row),
-    row.eventType ? foreign(typeWords(row.eventType), 60) : h("span", { class: "quiet" }, "not known"),
-    row.repository ? foreign(row.repository, 140) : h("span", { class: "quiet" }, "none"),
     h("a", { href: `/integrations/${part(row.integration)}` }, row.integration),
     outcome(row),
   ];
+}
+
+const hours = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+
+/** When, by the clock: with the day where it is not today. */
+function clock(received) {
+  const date = new Date(received);
+  const isToday = date.toDateString() === new Date().toDateString();
+  return h("time", { datetime: received, class: "number" }, isToday ? hours.format(date) : `${days.format(date)}, ${hours.format(date)}`);
 }
 
 /** The filters. Each change counts at once; what is typed, when one pauses. */
@@ -319,7 +334,7 @@ function filterForm(filters, signal, changed) {
     from.value = local(filters.from);
     to.value = local(filters.to);
     ranges();
-    clear.hidden = !FILTERS.some((name) => filters[name]);
+    clear.disabled = !FILTERS.some((name) => filters[name]);
   };
   const ranges = () => {
     fields.from.element.hidden = fields.to.element.hidden = time.value !== "range";
@@ -339,7 +354,7 @@ function filterForm(filters, signal, changed) {
     if (next.from && next.to && next.from > next.to) return fields.from.refuse("It begins after it ends.");
     if (FILTERS.every((name) => filters[name] === next[name])) return;
     Object.assign(filters, next);
-    clear.hidden = !FILTERS.some((name) => filters[name]);
+    clear.disabled = !FILTERS.some((name) => filters[name]);
     changed();
   };
   for (const control of [integration, type, became, from, to]) control.addEventListener("change", take);

@@ -5,7 +5,7 @@ import { announce } from "../app.js";
 import { fill, h } from "../dom.js";
 import { badge } from "../parts/badge.js";
 import { copyButton } from "../parts/copy.js";
-import { foreign, many, outcome, typeWords } from "../parts/deliveries.js";
+import { foreign, many, outcome, reasoned, typeWords } from "../parts/deliveries.js";
 import { ask } from "../parts/dialog.js";
 import { tick } from "../parts/fields.js";
 import { payload, sized } from "../parts/payload.js";
@@ -39,8 +39,8 @@ const MOST_STATES = 20;
 export function render({ params, signal }) {
   const path = `deliveries/deliveries/${part(params.id)}`;
   const heading = h("h1", { tabindex: -1 }, "Delivery");
-  const trouble = h("div");
-  const body = h("div", { class: "column delivery" }, loading("The delivery is read", 8));
+  const trouble = h("div", { class: "place" });
+  const body = h("div", { class: "loaded" }, loading("The delivery is read", 8));
   const became = h("section", { class: "card", aria: { labelledby: "became" } });
   const decided = h("section", { class: "card", aria: { labelledby: "decided" } });
   let delivery = null;
@@ -62,9 +62,9 @@ export function render({ params, signal }) {
       became,
       h("div", { class: "toolbar" }, h("h2", { id: "became" }, "What became of it"), !NO_EVENT[delivery.outcome] && again),
       h("p", { class: "row" }, outcome(delivery), h("span", {}, MEANS[delivery.outcome] || "")),
-      why && h("p", {}, foreign(why, 2_000)),
+      why && h("p", {}, reasoned(why, 2_000)),
       delivery.recovered && h("p", {}, "It never arrived: Stackhook found what happened in Azure DevOps, and made this delivery of it."),
-      h("div", { role: "status" }, awaited && h("p", { class: "notice", data: { tone: "info" } }, awaited.until > Date.now() ? "Sent again: what comes of it appears here …" : "Sent again, and nothing else has come of it so far. The page is worth another look later.")),
+      h("div", { class: "place", role: "status" }, awaited && h("p", { class: "notice", data: { tone: "info" } }, awaited.until > Date.now() ? "Sent again: what comes of it appears here …" : "Sent again, and nothing else has come of it so far. The page is worth another look later.")),
       NO_EVENT[delivery.outcome] && h("p", { class: "quiet" }, NO_EVENT[delivery.outcome]),
       delivery.outcome === "parked" && h("p", {}, h("a", { href: `/integrations/${part(delivery.integration)}` }, "See the integration")),
     );
@@ -176,7 +176,7 @@ function decisions(delivery, signal) {
       h(
         "li",
         { class: "notice", data: { tone: verdict === "run" ? "good" : verdict === "canceled" ? "warn" : null } },
-        h("p", { class: "row" }, badge("decision", verdict), h("span", {}, foreign(reason, 1_000))),
+        h("p", { class: "row" }, badge("decision", verdict), h("span", {}, reasoned(reason, 1_000))),
         stackList(stacks, runs, runOf),
       ),
     ),
@@ -252,14 +252,14 @@ async function foreseen(delivery, rerun, signal) {
 function foretold(it, rerun) {
   if (!it) return h("p", {}, "What would come of it cannot be told. It can be sent again all the same.");
   if (it.skipped) return h("p", { class: "notice", data: { tone: "warn" } }, foreign(it.skipped, 500));
-  const line = ({ stack, kind, reason }) => h("li", {}, h("strong", {}, stack), kind && ` (${kind})`, ": ", foreign(reason, 300));
+  const line = ({ stack, kind, reason }) => h("li", {}, h("strong", {}, stack), kind && ` (${kind})`, ": ", reasoned(reason, 300));
   const [runs, unknown] = [it.runs || [], it.unknown || []];
   const most = 12;
   return [
     runs.length > 0 ? h("p", {}, `By the stacks as they are now ${many(runs.length, "run")} would come of it:`) : h("p", {}, unknown.length > 0 ? "No run is certain to come of it." : rerun ? "No run would come of it." : "No run would come of it that there is not already. It can be sent again all the same."),
     runs.length > 0 && h("ul", { class: "column plain-list" }, runs.slice(0, most).map(line), runs.length > most && h("li", {}, `and ${many(runs.length - most, "more run")}`)),
     unknown.length > 0 && [h("p", {}, "Of these it is not known before Azure DevOps is asked again:"), h("ul", { class: "column plain-list" }, unknown.slice(0, most).map(line), unknown.length > most && h("li", {}, `and ${many(unknown.length - most, "more stack")}`))],
-    it.note && h("p", { class: "quiet" }, foreign(it.note, 500)),
+    it.note && h("p", { class: "quiet" }, reasoned(it.note, 500)),
   ];
 }
 

@@ -91,6 +91,16 @@ export function foreign(text, most = 400) {
   return h("bdi", {}, characters.length > most ? `${characters.slice(0, most)}…` : characters);
 }
 
+/** The same of a sentence of ours that has the words of others between backticks. */
+export function reasoned(text, most = 400) {
+  const characters = String(text ?? "");
+  const kept = characters.length > most ? `${characters.slice(0, most)}…` : characters;
+  const pieces = kept.split("`");
+  // Without its other half a backtick is just one.
+  if (pieces.length % 2 === 0) return foreign(kept, most + 1);
+  return h("bdi", {}, pieces.map((piece, at) => (at % 2 === 1 ? h("code", {}, h("bdi", {}, piece)) : piece)));
+}
+
 /** So many of something: `many(2, "delivery", "deliveries")`. */
 export function many(count, one, several = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : several}`;
