@@ -1,6 +1,6 @@
 # Every target is a command that a person could type. What a start leaves behind lies in .local/.
 .DEFAULT_GOAL := help
-.PHONY: help demo run up down console tail test bench-loss lint lint-rust lint-supply lint-infra package deploy destroy
+.PHONY: help demo run up down console tail test test-browser screenshots bench-loss lint lint-rust lint-supply lint-infra package deploy destroy
 
 PYTHON ?= python3
 export PYTHONDONTWRITEBYTECODE := 1
@@ -40,6 +40,12 @@ test: ## every test, on a local stack of its own (of one: make test ONLY=name)
 	@$(if $(PAYLOAD_CORPUS),,echo 'PAYLOAD_CORPUS is not set: of payloads only our own samples are run (tests/README.md)')
 	@$(if $(OPENAPI_SPECS),,echo 'OPENAPI_SPECS is not set: no exchange with Azure DevOps is judged by its documents (tests/README.md)')
 	@$(LOCAL)/stack.py with --dir .local/test -- sh -c '$(LOCAL)/stack.py plan --dir .local/test && exec cargo $(RUNNER) --locked --workspace $(ONLY)'
+
+test-browser: ## the console in a real Chromium, on a local stack of its own (of one: make test-browser ONLY=name)
+	@$(LOCAL)/browser.py test $(if $(ONLY),-- -k '$(ONLY)')
+
+screenshots: ## of what test-browser has drawn, those that the README shows
+	@$(LOCAL)/browser.py screenshots
 
 bench-loss: ## what a day with outages loses, beside a receiver that answers as others do
 	@$(LOCAL)/stack.py with --dir .local/bench -- sh -c 'exec "$$STACKHOOK_PROGRAMS/bench_loss" "$$STACKHOOK_STACK"'

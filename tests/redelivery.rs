@@ -154,6 +154,35 @@ async fn the_same_request_is_one_redelivery_also_at_once_and_others_are_others()
 }
 
 #[tokio::test]
+async fn what_one_redelivery_would_make_can_be_asked_without_making_it() -> Result<()> {
+    let mut harbor = Dispatching::start().await?;
+    let prod = harbor.stack(json!({ "projectRoot": "prod" })).await?;
+    harbor
+        .push(json!({ "branch": "main", "files": { "prod/a.tf": "1", "docs/a.md": "1" } }))
+        .await?;
+    let ids = harbor.dispatch().await?;
+    let docs = harbor.stack(json!({ "projectRoot": "docs" })).await?;
+
+    let healing = ask(&harbor, &ids[0], json!({ "dryRun": true })).await?;
+    assert_eq!(healing["id"], ids[0].to_string());
+    assert_eq!(stacks_of(&healing, "runs"), [docs.as_str()], "{healing}");
+    let anew = json!({ "dryRun": true, "rerun": true });
+    let anew = ask(&harbor, &ids[0], anew).await?;
+    let mut both = vec![prod.to_string(), docs.to_string()];
+    both.sort_unstable();
+    assert_eq!(stacks_of(&anew, "runs"), both, "{anew}");
+    assert_eq!(harbor.runs(&prod).await?.len(), 1);
+    // The first that is asked for in earnest is the first that there is.
+    again(&harbor, &ids[0], json!({})).await?;
+    assert_eq!(harbor.runs(&docs).await?.len(), 1);
+    assert_eq!(harbor.runs(&prod).await?.len(), 1);
+    let healed = ask(&harbor, &ids[0], json!({ "dryRun": true })).await?;
+    assert!(stacks_of(&healed, "runs").is_empty(), "{healed}");
+    assert_eq!(ask(&harbor, &ids[0], json!({})).await?["redelivery"], 2);
+    Ok(())
+}
+
+#[tokio::test]
 async fn without_being_asked_for_new_runs_nothing_runs_twice_and_what_was_missed_is_made()
 -> Result<()> {
     let mut harbor = Dispatching::start().await?;

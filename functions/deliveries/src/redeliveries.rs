@@ -44,6 +44,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 struct OneRequest {
+    dry_run: bool,
     rerun: bool,
     request_id: Option<String>,
 }
@@ -84,13 +85,23 @@ struct Wish<'a> {
 }
 
 /// `POST /deliveries/{id}/redelivery`: lets it be dispatched again. That makes the runs that were missed, and new ones only where
-/// `rerun` says so.
+/// `rerun` says so. With `dryRun` nothing is written, and the answer is what would come of it.
 pub(crate) async fn one(app: &App, request: &Request, id: &str, now: Timestamp) -> Answer {
     let body: OneRequest = edge::http::optional_body(request)?;
     let name = request_id(body.request_id)?;
     let delivery = app.delivery(id).await?;
     if let Some(why) = view::no_event(delivery.head.kind) {
         return Err(Problem::new(ProblemKind::NotAnEvent, why));
+    }
+    if body.dry_run {
+        let candidate = Candidate {
+            head: delivery.head.clone(),
+            notification: view::Read::new(&delivery).into_notification(),
+        };
+        // One that is asked for by itself runs anew whatever it has made.
+        let told = told(&app.store, vec![candidate], |_, _| body.rerun).await?;
+        let shown = told.iter().map(Told::shown).next();
+        return Ok((StatusCode::OK, shown.unwrap_or_default()));
     }
     let asked = AskedAgain {
         new_runs: match body.rerun {
@@ -168,7 +179,10 @@ pub(crate) async fn range(app: &App, request: &Request, now: Timestamp) -> Answe
     })
     .await?;
     let mut next = found.next;
-    let mut told = told(&app.store, found.rows, body.rerun).await?;
+    let runs_anew = |record: Option<&OutcomeRecord>, notification: Option<&Notification>| {
+        body.rerun && record.is_some_and(|it| has_made_runs(&it.outcome, notification))
+    };
+    let mut told = told(&app.store, found.rows, runs_anew).await?;
     if let Some(last) = cut(&mut told) {
         next = Some(last);
     }
@@ -356,11 +370,12 @@ impl Following {
     }
 }
 
-/// What would come of each, by what was kept of it, the rules of `dispatch`, and the stacks as they are now.
+/// What would come of each, by what was kept of it, the rules of `dispatch`, and the stacks as they are now. `runs_anew` says
+/// which ask for new runs.
 async fn told(
     store: &Store,
     candidates: Vec<Candidate>,
-    rerun: bool,
+    runs_anew: impl Fn(Option<&OutcomeRecord>, Option<&Notification>) -> bool,
 ) -> Result<Vec<Told>, Problem> {
     let ids: Vec<_> = candidates.iter().map(|one| one.head.id.clone()).collect();
     let mut records = store.outcomes(&ids).await.map_err(Problem::ours)?;
@@ -377,10 +392,7 @@ async fn told(
         let mut one = Told {
             skipped: view::no_event(head.kind).map(Cow::Borrowed),
             note: None,
-            rerun: rerun
-                && record
-                    .as_ref()
-                    .is_some_and(|it| has_made_runs(&it.outcome, notification.as_ref())),
+            rerun: runs_anew(record.as_ref(), notification.as_ref()),
             runs: Vec::new(),
             unknown: Vec::new(),
             redelivery: None,
