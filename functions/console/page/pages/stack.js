@@ -282,7 +282,7 @@ async function remove(stack, signal) {
       { class: "column" },
       h("p", {}, `Pushes to ${stack.project.name}/${stack.repository.name} and pull requests into it ask for no more runs of this stack.`),
       open,
-      h("p", {}, "Nothing changes in the repository, and nothing that its runs have made is removed. Runs that have ended are kept as long as others. It cannot be undone, but a stack of the same name can be created again."),
+      h("p", {}, "Nothing changes in the repository, and nothing that its runs have made is removed. Runs that have ended are kept as long as others. It cannot be undone; a stack that is created again under this name lists the old runs, too."),
     ),
     confirm: "Delete stack",
     danger: true,
