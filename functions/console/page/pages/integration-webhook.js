@@ -49,9 +49,9 @@ export function webhookCard(integration, { path, signal }) {
     hide();
     fill(trouble, problem(placed(error)));
   };
-  const toggle = h("button", { type: "button", class: "button", aria: { label: "Show the webhook password", pressed: "false" } }, "Show");
+  const toggle = h("button", { type: "button", class: "button", aria: { label: "Show the webhook password" } }, "Show");
   const showing = (is) => {
-    toggle.setAttribute("aria-pressed", String(is));
+    toggle.setAttribute("aria-label", `${is ? "Hide" : "Show"} the webhook password`);
     fill(toggle, is ? "Hide" : "Show");
   };
   toggle.addEventListener("click", async () => {
