@@ -47,6 +47,8 @@ export function hooksCard(integration, { path, signal, password, ended }) {
     );
   };
   const look = async () => {
+    // The button that a question came from has to be there when it was answered.
+    if (document.querySelector("dialog[open]")) return;
     try {
       body = await get(`${path}/service-hooks`, {}, signal);
       draw();
