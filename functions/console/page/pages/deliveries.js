@@ -308,7 +308,7 @@ function filterForm(filters, signal, changed) {
   if (filters.eventType && !types().some(([value]) => value === filters.eventType)) type.append(option(filters.eventType, filters.eventType));
   const repository = text({ placeholder: "Harbor/platform", value: filters.repository });
   const became = select(option("", "All"), words("outcome").map((word) => option(word, word)));
-  const time = select(option("", "As long as it is kept"), TIMES.map(([value, label]) => option(value, label)), option("range", "From … to …"));
+  const time = select(option("", "At any time"), TIMES.map(([value, label]) => option(value, label)), option("range", "From … to …"));
   const from = h("input", { type: "datetime-local" });
   const to = h("input", { type: "datetime-local" });
   const fields = {

@@ -81,7 +81,9 @@ export function render({ params, signal }) {
 
   const load = async () => {
     delivery = await get(path, {}, signal);
-    if (!signal.aborted) draw();
+    if (signal.aborted) return;
+    draw();
+    announce(String(delivery.summary || "The delivery").slice(0, 200));
   };
   const begin = async () => {
     fill(body, loading("The delivery is read", 8));

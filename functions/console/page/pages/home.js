@@ -281,7 +281,7 @@ function well({ facts: { hooks, since: changed, passed, connected, integrations 
     h("p", {}, "Nothing needs you."),
     h(
       "ul",
-      { class: "plain-list" },
+      { class: "well" },
       hooks > 0 && h("li", {}, hooks === 1 ? "The service hook sends" : `All ${hooks} service hooks send`, "; they are as they are now since ", at(changed), "."),
       connected && h("li", {}, integrations === 1 ? "The connection worked" : `All ${integrations} connections worked`, " when last tried, ", when(connected), integrations === 1 ? "." : " or later."),
       passed && h("li", {}, "Nothing is known to be lost: the schedule, which looks for that, came ", when(passed), integrations === 1 ? "." : " or later."),
