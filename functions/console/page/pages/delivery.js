@@ -81,7 +81,9 @@ export function render({ params, signal }) {
 
   const load = async () => {
     delivery = await get(path, {}, signal);
-    if (!signal.aborted) draw();
+    if (signal.aborted) return;
+    draw();
+    announce(String(delivery.summary || "The delivery").slice(0, 200));
   };
   const begin = async () => {
     fill(body, loading("The delivery is read", 8));
@@ -95,16 +97,27 @@ export function render({ params, signal }) {
     }
     poll(look, 2, signal);
   };
-  // While something is yet to come of it.
+  // While something is yet to come of it: also of what is parked, which goes on by itself.
+  let looks = 0;
   const look = async () => {
-    if (!awaited && delivery.outcome !== "stored") return;
-    if (awaited && awaited.until < Date.now() && !awaited.isTold) {
-      awaited.isTold = true;
-      return drawOutcome();
+    looks += 1;
+    if (!awaited && delivery.outcome !== "stored" && !(delivery.outcome === "parked" && looks % 3 === 0)) return;
+    if (awaited && awaited.until < Date.now()) {
+      const hasFocus = became.contains(document.activeElement);
+      drawOutcome();
+      awaited = null;
+      if (hasFocus) again.focus();
+      return;
     }
-    if (awaited?.isTold) return;
     let now;
     try {
+      // Its row in the log is small, however large the payload is.
+      if (!awaited) {
+        const { integration, receivedAt } = delivery;
+        const page = await get("deliveries/deliveries", { integration, from: receivedAt, to: receivedAt, pageSize: 100 }, signal);
+        const row = page.deliveries.find((one) => one.id === delivery.id);
+        if (!row || row.outcome === delivery.outcome) return fill(trouble);
+      }
       now = await get(path, {}, signal);
       fill(trouble);
     } catch (error) {

@@ -41,8 +41,10 @@ export function render({ signal }) {
     const next = JSON.stringify([items, items.length > 0 ? null : found.facts]);
     if (shown.items !== next) {
       keepingFocus(list, () => fill(list, items.length > 0 ? h("ul", { class: "attention" }, items.map(concern)) : well(found)));
-      if (!isFirst) announce(items.length > 0 ? `What needs attention has changed: ${many(items.length, "matter")}.` : "Nothing needs attention any more.");
+      const keys = items.map((item) => item.key).join();
+      if (!isFirst && keys !== shown.keys) announce(items.length > 0 ? `What needs attention has changed: ${many(items.length, "matter")}.` : "Nothing needs attention any more.");
       shown.items = next;
+      shown.keys = keys;
     }
     // Who has nothing yet is told how to begin, not that all is well.
     attention.hidden = items.length === 0 && found.isEmpty;
@@ -181,11 +183,11 @@ export function concerns({ troubles, integrations, active, hooks, parked, quaran
     const { name } = one;
     if (one.connection?.status === "failed") {
       const { failure, checkedAt } = one.connection;
-      add(1, "bad", `connection-${name}`, [`The connection of ${name} does not work`], [quoted(failureWords(failure)), " (tried ", moment(checkedAt), "). Deliveries are stored, but what needs an answer of Azure DevOps waits, and nothing is watched or found again."], ["Give the integration a token that works; what waits goes on by itself then."], LINK(name), "Mend the connection");
+      add(1, "bad", `connection-${name}`, [`The connection of ${name} does not work`], [quoted(sentence(failureWords(failure))), " Tried ", moment(checkedAt), ". Deliveries are stored, but what needs an answer of Azure DevOps waits, and nothing is watched or found again."], ["Give the integration a token that works; what waits goes on by itself then."], LINK(name), "Mend the connection");
     }
     const days = one.personalAccessTokenExpiresOn ? daysUntil(one.personalAccessTokenExpiresOn) : null;
     if (days !== null && days < 0) add(3, "bad", `token-${name}`, [`The token of ${name} has expired`], [`By the date that was given for it, ${one.personalAccessTokenExpiresOn}.`], ["Make a new one in Azure DevOps, and give it to the integration, with its date."], LINK(name), "Give a new token");
-    else if (days !== null && days <= EXPIRES_SOON) add(days <= 7 ? 4 : 7, days <= 7 ? "bad" : "warn", `token-${name}`, [days === 0 ? `The token of ${name} expires today` : `The token of ${name} expires in ${many(days, "day")}`], [`On ${one.personalAccessTokenExpiresOn}. After that deliveries are parked, and hooks are not watched.`], ["Make a new one in Azure DevOps, and give it to the integration, with its date."], LINK(name), "Give a new token");
+    else if (days !== null && days <= EXPIRES_SOON) add(days <= 7 ? 5 : 7, days <= 7 ? "bad" : "warn", `token-${name}`, [days === 0 ? `The token of ${name} expires today` : `The token of ${name} expires in ${many(days, "day")}`], [`On ${one.personalAccessTokenExpiresOn}. After that deliveries are parked, and hooks are not watched.`], ["Make a new one in Azure DevOps, and give it to the integration, with its date."], LINK(name), "Give a new token");
     if (one.status === "pending") add(10, "info", `pending-${name}`, [`${name} is being set up`], ["Since ", moment(one.createdAt), ". As a rule that takes seconds."], ["If it stays so, setting up was cut off: unlink it, and set it up again."], LINK(name), `See ${name}`);
     if (one.status === "unlinking") add(9, "warn", `unlinking-${name}`, [`${name} is being unlinked`], ["It takes no deliveries any more, and is not gone yet."], ["If it stays so, unlinking was cut off: unlink it once more, which goes on where it stopped."], LINK(name), `See ${name}`);
   }
@@ -219,7 +221,7 @@ function ofHooks({ integration, projects, gap, lastPass }, add) {
       const states = [...new Set(failing.map((hook) => hook.status))].map((state) => `${many(failing.filter((hook) => hook.status === state).length, "is", "are")} ${HOOK_STATES[state]}`);
       const trouble = failing.find((hook) => hook.trouble)?.trouble;
       const first = failing.map((hook) => hook.since).sort()[0];
-      add(2, "bad", `hooks-${key}`, [`${failing.length} of ${many(hooks.length, "service hook")} of `, ...name, failing.length === 1 ? " does not send" : " do not send"], [`${states.join("; ")}. Seen `, moment(first), ". What happens meanwhile does not arrive, and is looked for afterwards.", ...(trouble ? [" It could not be mended: ", quoted(trouble)] : [])], [trouble ? "Do what is said, then mend them on the integration's page." : "The schedule mends them as soon as it can; on the integration's page you can do it now."], LINK(integration), "Mend the hooks");
+      add(2, "bad", `hooks-${key}`, [`${failing.length} of ${many(hooks.length, "service hook")} of `, ...name, failing.length === 1 ? " does not send" : " do not send"], [`${states.join("; ")}. Seen `, moment(first), ". What happens meanwhile does not arrive, and is looked for afterwards.", ...(trouble ? [" It could not be mended: ", quoted(sentence(trouble))] : [])], [trouble ? "Do what is said, then mend them on the integration's page." : "The schedule mends them as soon as it can; on the integration's page you can do it now."], LINK(integration), "Mend the hooks");
     }
     const changed = hooks.filter((hook) => hook.status === "enabled" && hook.differs?.length > 0);
     if (changed.length > 0) add(5, "warn", `differs-${key}`, [`${many(changed.length, "service hook")} of `, ...name, " was changed by somebody".replace("was", changed.length === 1 ? "was" : "were")], ["Other than Stackhook made them: ", quoted([...new Set(changed.flatMap((hook) => hook.differs))].join(", ")), ". Some events may not be sent, or not be taken."], ["Mend them on the integration's page, unless the schedule does."], LINK(integration), "Mend the hooks");
@@ -251,6 +253,7 @@ function ofDeliveries({ parked, quarantined, oversize }, add) {
   }
 }
 
+const sentence = (words) => (/[.!?]$/.test(words) ? words : `${words}.`);
 const capital = (words) => words[0].toUpperCase() + words.slice(1);
 
 function failureWords(failure) {
@@ -281,7 +284,7 @@ function well({ facts: { hooks, since: changed, passed, connected, integrations 
     h("p", {}, "Nothing needs you."),
     h(
       "ul",
-      { class: "plain-list" },
+      { class: "well" },
       hooks > 0 && h("li", {}, hooks === 1 ? "The service hook sends" : `All ${hooks} service hooks send`, "; they are as they are now since ", at(changed), "."),
       connected && h("li", {}, integrations === 1 ? "The connection worked" : `All ${integrations} connections worked`, " when last tried, ", when(connected), integrations === 1 ? "." : " or later."),
       passed && h("li", {}, "Nothing is known to be lost: the schedule, which looks for that, came ", when(passed), integrations === 1 ? "." : " or later."),
