@@ -30,7 +30,7 @@ def test_a_delivery_appears_while_the_log_is_open_and_its_outcome_changes_in_pla
     expect(main).to_contain_text(re.compile("No delivery fits|Nothing was received yet"))
     page.evaluate("window.wasHere = true")
     # What changed is asked of Azure DevOps, which takes its time: so it is seen before it is decided.
-    world.control("POST", "faults", {"kind": "latency", "path": "/diffs", "times": 2, "milliseconds": 8000})
+    world.control("POST", "faults", {"kind": "latency", "path": "/diffs", "times": 1, "milliseconds": 6000})
     try:
         world.push({"prod/main.tf": "# seen early"}, message="Seen early", author="Petra Lindh")
         row = page.get_by_role("table", name="Deliveries, newest first").get_by_role("row").filter(has_text="Petra Lindh pushed 1 commit to branch main")
@@ -46,13 +46,14 @@ def test_a_delivery_appears_while_the_log_is_open_and_its_outcome_changes_in_pla
 def test_an_open_delivery_follows_what_becomes_of_it(visit: Callable[..., Visit], world: World) -> None:
     page = visit().open(f"/deliveries?integration={INTEGRATION}")
     before = len(world.deliveries(INTEGRATION))
-    world.control("POST", "faults", {"kind": "latency", "path": "/diffs", "times": 2, "milliseconds": 8000})
+    world.control("POST", "faults", {"kind": "latency", "path": "/diffs", "times": 1, "milliseconds": 6000})
     try:
         world.push({"prod/main.tf": "# followed"}, message="Followed", author="Olu Adeyemi")
         delivery = until("it is received", lambda: (found := world.deliveries(INTEGRATION)) and len(found) > before and found[0] or None)
         page.get_by_role("table", name="Deliveries, newest first").get_by_role("link", name="Olu Adeyemi pushed").first.click()
         became = page.get_by_role("region", name="What became of it")
-        expect(became).to_contain_text("dispatched", timeout=60_000)
+        expect(became).to_contain_text("is being dispatched")
+        expect(became).to_contain_text("It asked for runs", timeout=60_000)
     finally:
         world.control("DELETE", "faults")
     assert page.url.endswith(delivery["id"])

@@ -119,7 +119,7 @@ def test_a_repository_that_is_not_there_is_refused_at_its_field(visit: Callable[
     page.get_by_role("combobox", name="Branch").fill("main")
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_role("button", name="Create stack").click()
-    refused(page, repository, "no-such-repository")
+    refused(page, repository, "there is no such repository")
     expect(repository).to_have_value("no-such-repository")
     expect(page.get_by_label("Project root")).to_have_value("prod")
     expect(page.get_by_label("Name", exact=True)).to_have_value(name)
@@ -131,7 +131,7 @@ def test_a_stack_s_name_that_is_taken_is_refused_at_its_field(visit: Callable[..
     forms.picked(page, linked)
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_role("button", name="Create stack").click()
-    refused(page, page.get_by_label("Name", exact=True), name)
+    refused(page, page.get_by_label("Name", exact=True), "there is a stack of this name already")
     world.call("DELETE", f"stacks/stacks/{name}")
 
 
