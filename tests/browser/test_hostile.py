@@ -88,8 +88,8 @@ PAGES = {
 }
 # Where it is to be read, to the letter.
 SHOWN = {
-    "integration": [TITLE, "<b>", DIRECTION[:4]],
-    "stack": [TITLE[:20]],
+    "integration": [TITLE],
+    "stack": ["<b>bold</b>"],
     "run": [BRANCH, MESSAGE],
     "log": [TITLE, BRANCH, "planted='person'"],
     "pull request": [TITLE, BRANCH],
@@ -109,11 +109,9 @@ def test_what_others_wrote_is_text_and_does_nothing(visit: Callable[..., Visit],
     # No mark-up was made of it, it does not turn what stands around it, and no address of it can be followed.
     assert turned(page) == []
     assert page.locator("a[href^='javascript:' i], a[href^='data:' i]").count() == 0
-    text = page.get_by_role("main").inner_text() + " ".join(page.get_by_role("main").locator("input, textarea").evaluate_all("all => all.map((it) => it.value)"))
+    text = page.get_by_role("main").inner_text()
     for words in SHOWN.get(name, []):
-        if words[0] != DIRECTION[0]:
-            assert words.replace('"', "") in text.replace('"', "").replace("\\", ""), words
-    looks.settle(page)
+        assert words in text, words
 
 
 def turned(page: Page) -> list[str]:
