@@ -18,7 +18,7 @@ locals {
       metric      = "Unavailable"
       pattern     = "{ $.fields.message = \"request\" && $.fields.outcome = \"unavailable\" }"
       value       = "1"
-      description = "Deliveries were answered 503. Azure DevOps repeats them for about three minutes; then they are lost"
+      description = "Deliveries were answered 503. Azure DevOps repeats them for about three minutes; after that reconcile looks for what they told of"
     }
     refused = {
       metric      = "RefusedKnown"
@@ -86,7 +86,7 @@ locals {
       value       = "$.fields.missing"
       statistic   = "Maximum"
       period      = local.hour
-      description = "Service hooks of ours are in Azure DevOps no more, or were not until they were made again: events are being lost, or were"
+      description = "Service hooks of ours are in Azure DevOps no more or were never made, or so they were until they were mended: events are being lost, or were"
     }
     connection-failing = {
       metric      = "ConnectionFailing"

@@ -109,7 +109,7 @@ variable "deletion_protection" {
 }
 
 variable "mend_service_hooks" {
-  description = "Whether reconcile re-enables service hooks that Azure DevOps has disabled or put on probation. One that a person disabled is never touched."
+  description = "Whether reconcile mends service hooks: those on probation, disabled by Azure DevOps or since their owner is inactive, changed, deleted, never made though others of the project were, or without the password that counts. One that a person disabled stays so, and is given the password."
   type        = bool
   default     = true
   nullable    = false

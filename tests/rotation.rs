@@ -36,6 +36,12 @@ async fn shown_password(app: &setup::App, linked: &Linked) -> Result<Value> {
     body_of(app.handle(get(&path)).await)
 }
 
+/// Until when the password before counts, as it is shown; `None` where nothing is shown of it.
+async fn shown_end(app: &setup::App, linked: &Linked) -> Result<Option<Value>> {
+    let shown = shown_password(app, linked).await?;
+    Ok(shown.get("previousPasswordValidUntil").cloned())
+}
+
 #[tokio::test]
 async fn a_rotation_gives_a_new_password_and_the_old_one_counts_until_its_grace_is_over()
 -> Result<()> {
@@ -44,6 +50,7 @@ async fn a_rotation_gives_a_new_password_and_the_old_one_counts_until_its_grace_
     let linked = bed.set_up(&setup, &azure_devops).await?;
     let warm = bed.webhook().await;
     assert_eq!(post(&warm, &linked, push()).await, 200);
+    assert_eq!(shown_end(&setup, &linked).await?, None);
 
     let (status, answer) = rotate(&setup, &linked, &json!({})).await?;
     assert_eq!(status, 200, "{answer}");
@@ -55,6 +62,8 @@ async fn a_rotation_gives_a_new_password_and_the_old_one_counts_until_its_grace_
         .parse()?;
     let a_day_from_now = now() + SignedDuration::from_hours(24);
     assert!((a_day_from_now.duration_since(until)).abs() < SignedDuration::from_mins(1));
+    let shown = shown_end(&setup, &linked).await?;
+    assert_eq!(shown, Some(answer["previousPasswordValidUntil"].clone()));
 
     // The instance that is warm has read the old digest alone.
     assert_eq!(post(&warm, &new, push()).await, 200);
@@ -80,6 +89,7 @@ async fn a8_after_the_grace_the_old_password_is_refused_like_any_other() -> Resu
     assert_eq!(post(&app, &linked, push()).await, 401);
     let new = with_password_of(&linked, &answer)?;
     assert_eq!(post(&app, &new, push()).await, 200);
+    assert_eq!(shown_end(&setup, &linked).await?, None, "one counts");
     Ok(())
 }
 
@@ -270,6 +280,8 @@ async fn a_rotation_that_was_cut_off_is_gone_on_with_unless_the_password_has_to_
         let shown = with_password_of(&linked, &shown_password(&setup, &linked).await?)?;
         assert_ne!(shown.password, linked.password);
         assert_eq!(post(&bed.webhook().await, &shown, push()).await, 200);
+        // Hooks made by hand may have the one before as long as nobody was told this one.
+        assert_eq!(shown_end(&setup, &linked).await?, Some(Value::Null));
 
         let (status, body) = rotate(&setup, &linked, &wanted).await?;
         assert_eq!(

@@ -359,6 +359,7 @@ async fn a_hook_that_was_forgotten_meanwhile_is_not_brought_back_by_what_is_know
             event_type: EventType::GitPush,
             since: "2026-11-25T08:00:00Z".parse()?,
             taken_over,
+            unwanted: false,
             password: None,
             health: Health::enabled("2026-11-25T08:00:00Z".parse()?, None),
         })

@@ -425,6 +425,113 @@ async fn a_hook_that_a_person_deletes_is_told_and_made_again() -> Result<()> {
     Ok(())
 }
 
+/// Hooks for these events are as if making them had been cut off before they were.
+async fn were_never_made(caring: &Caring, events: [&str; 2]) -> Result<()> {
+    for event in events {
+        let hook = caring.hook(event).await?;
+        is_deleted(caring, &hook).await?;
+        let (store, name) = (&caring.store, &caring.linked.name);
+        store.forget_hook(name, &hook.parse()?).await?;
+    }
+    Ok(())
+}
+
+/// A person's `DELETE …/service-hooks/Harbor`.
+async fn are_removed(caring: &Caring) -> Result<Value> {
+    let path = format!("/integrations/{}/service-hooks/Harbor", caring.linked.name);
+    body_of(caring.setup.handle(send("DELETE", &path, &json!({}))).await)
+}
+
+#[tokio::test]
+async fn hooks_of_a_project_that_were_not_all_made_are_told_and_made_and_what_they_lost_runs()
+-> Result<()> {
+    let caring = Caring::start().await?;
+    let stack = caring.stack(json!({ "projectRoot": "prod" })).await?;
+    caring.pass().await?;
+    let shown = caring.hooks().await?;
+    assert_eq!(shown["projects"][0]["missingEvents"], json!([]), "{shown}");
+    let missing = [PUSH, "git.pullrequest.updated"];
+    were_never_made(&caring, missing).await?;
+    caring
+        .push("main", json!({ "prod/lost.tf": "x\n" }))
+        .await?;
+    let shown = caring.hooks().await?;
+    assert_eq!(shown["projects"][0]["missingEvents"], json!(missing));
+    // Whoever makes them may be at it.
+    let did = caring.pass().await?;
+    let count = |did: &Value, what: &str| did["did"][what].as_u64();
+    assert_eq!(count(&did, "missing"), Some(0), "{did}");
+    assert_eq!(statuses(&caring).len(), 3, "{did}");
+
+    let later = now() + MINUTE * 3;
+    let watching = caring.another(|settings| settings.mends = false).await?;
+    let did = pass_of(&watching, &caring.linked, SCHEDULED, later).await?;
+    assert_eq!(count(&did, "missing"), Some(2), "{did}");
+    assert_eq!(statuses(&caring).len(), 3, "nothing is made: {did}");
+    assert_eq!(count(&did, "found"), Some(1), "it is a gap: {did}");
+    // Where the token may not make them, all the same.
+    token_becomes(&caring, "withoutHooks").await?;
+    let did = caring.pass_at(later).await?;
+    assert_eq!(count(&did, "missing"), Some(2), "{did}");
+    assert_eq!(statuses(&caring).len(), 3, "{did}");
+    token_becomes(&caring, "good").await?;
+    let did = caring.pass_at(later).await?;
+    assert_eq!(
+        (count(&did, "missing"), count(&did, "mended")),
+        (Some(2), Some(2)),
+        "{did}"
+    );
+    all_is_well(&caring)?;
+    let did = caring.pass_at(later).await?;
+    assert_eq!(
+        (count(&did, "missing"), count(&did, "mended")),
+        (Some(0), Some(0)),
+        "{did}"
+    );
+    let tip = caring.tip("main").await?;
+    assert_eq!(commits(&caring, &stack).await?, [tip]);
+    a_push_arrives(&caring).await?;
+    assert_eq!(failings(&caring).len(), 0, "no hook fails");
+    Ok(())
+}
+
+#[tokio::test]
+async fn hooks_that_a_person_removed_in_part_or_whole_are_not_made_again() -> Result<()> {
+    let caring = Caring::start().await?;
+    let hook = caring.hook(PUSH).await?;
+    let path = format!("/hooks/subscriptions/{hook}");
+    fault(
+        &caring,
+        json!({ "kind": "status", "path": path, "status": 503 }),
+    )
+    .await?;
+    let answer = are_removed(&caring).await?;
+    assert_eq!(answer["serviceHooksRemoved"], 4, "{answer}");
+    no_faults(&caring).await?;
+    for (minutes, left) in [(3, 1), (6, 0)] {
+        let did = caring.pass_at(now() + MINUTE * minutes).await?;
+        assert_eq!(did["did"]["missing"], 0, "{did}");
+        assert_eq!(statuses(&caring).len(), left, "{did}");
+        are_removed(&caring).await?;
+    }
+    // One that was left is wanted again once a person asks for it.
+    caring.make_hooks("Harbor").await?;
+    all_is_well(&caring)?;
+    fault(
+        &caring,
+        json!({ "kind": "status", "path": "/hooks/subscriptions/", "status": 503 }),
+    )
+    .await?;
+    let answer = are_removed(&caring).await?;
+    assert_eq!(answer["serviceHooksRemoved"], 0, "{answer}");
+    no_faults(&caring).await?;
+    caring.make_hooks("Harbor").await?;
+    were_never_made(&caring, [PUSH, "git.pullrequest.updated"]).await?;
+    let did = caring.pass_at(now() + MINUTE * 3).await?;
+    assert_eq!(did["did"]["missing"], 2, "{did}");
+    all_is_well(&caring)
+}
+
 /// A hook as Azure DevOps shows it to a person.
 async fn read(caring: &Caring, hook: &str) -> Result<Value> {
     rest(caring, Method::GET, hook, Value::Null).await
@@ -662,6 +769,29 @@ async fn what_somebody_is_changing_is_left_to_the_next_pass() -> Result<()> {
     all_is_well(&caring)?;
     let free = store.lease(name, "another", now()).await?;
     assert!(matches!(free, Lease::Yes(_)), "nor kept");
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_a_gap_lasts_all_of_the_history_is_read_once_a_day() -> Result<()> {
+    let caring = Caring::start().await?;
+    let watching = caring.another(|settings| settings.mends = false).await?;
+    caring.door.answers(Some(500));
+    pushed(&caring).await?;
+    caring.door.answers(None);
+    let begun = now();
+    let mut failed = Vec::new();
+    // Each of them compares, since the hook is on probation.
+    for pass in 0..10 {
+        let at = begun + SignedDuration::from_hours(20) * pass;
+        let did = pass_of(&watching, &caring.linked, SCHEDULED, at).await?;
+        let progress = caring.store.progress(&caring.linked.name).await?;
+        assert_eq!(progress.compared_at, Some(at), "{did}");
+        caring.dispatch().await?;
+        failed.push(kept(&caring).await?.health.failed_notifications);
+    }
+    // After seven days none of them is known to have failed, which the next reading of all tells.
+    assert_eq!(failed, [1, 1, 1, 1, 1, 1, 1, 1, 1, 0]);
     Ok(())
 }
 

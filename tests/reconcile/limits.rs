@@ -295,10 +295,13 @@ async fn dynamodb_that_fails_or_throttles_in_the_middle_of_a_pass_loses_nothing(
             expected += 1;
             caring.a_day_passes().await?;
             let calls = AtomicUsize::new(0);
+            let struck = Arc::new(AtomicUsize::new(0));
+            let strikes = Arc::clone(&struck);
             let judge = move |name: &str, _| {
                 let is_late = calls.fetch_add(1, Ordering::SeqCst) >= good;
                 let fails = is_late && name.starts_with("DynamoDB");
                 if fails {
+                    strikes.fetch_add(1, Ordering::SeqCst);
                     Fate::Answer(answer)
                 } else {
                     Fate::Pass
@@ -310,6 +313,8 @@ async fn dynamodb_that_fails_or_throttles_in_the_middle_of_a_pass_loses_nothing(
             let _cut_off = app
                 .pass_over(&caring.linked.name, nothing, PASS, now())
                 .await;
+            let struck = struck.load(Ordering::SeqCst);
+            assert!(struck > 0, "no call failed after {good}");
             caring.pass_at(now() + LATER).await?;
             caring.dispatch().await?;
             assert_eq!(commits(&caring, &stack).await?.len(), expected);

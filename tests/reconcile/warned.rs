@@ -219,6 +219,7 @@ async fn with_a_hook(caring: &Caring, linked: &Linked) -> Result<()> {
         event_type: domain::EventType::GitPush,
         since: now(),
         taken_over: false,
+        unwanted: false,
         password: None,
         health: Health::enabled(now(), None),
     };

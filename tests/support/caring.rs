@@ -207,6 +207,7 @@ impl Caring {
         let mut progress = begun.context("another pass is under way")?.progress;
         let day = SignedDuration::from_hours(25);
         progress.compared_at = progress.compared_at.map(|before| before - day);
+        progress.history_read_at = progress.history_read_at.map(|before| before - day);
         let kept = self.store.keep_progress(name, nonce, &progress, true);
         ensure!(kept.await?);
         Ok(())

@@ -277,18 +277,32 @@ impl Site {
 
     /// The link that works next, to whoever waits for it.
     fn tell_link(&self) -> Result<(), StartError> {
-        let (url, link) = (self.guard.url(), self.guard.link());
+        // One at a time: of two links that follow each other the second is to stay.
+        let mut terminal = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = &self.ready_file {
-            let ready = json!({ "url": url, "link": link }).to_string();
-            write_private(path, &ready)
+            write_private(path, &self.ready())
                 .map_err(|error| StartError::ReadyFile(path.clone(), error))?;
         }
-        let mut terminal = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(links) = &mut terminal.links {
-            writeln!(links, "  {link}")?;
+            writeln!(links, "  {}", self.guard.link())?;
             links.flush()?;
         }
         Ok(())
+    }
+
+    /// What stands in the ready file.
+    fn ready(&self) -> String {
+        json!({ "url": self.guard.url(), "link": self.guard.link() }).to_string()
+    }
+
+    /// A link that leads nowhere any more goes, if it is not another console's by now.
+    fn forget_link(&self) {
+        if let Some(path) = &self.ready_file
+            && fs::read_to_string(path).is_ok_and(|it| it == self.ready())
+        {
+            // What is left there opens nothing.
+            let _gone = fs::remove_file(path);
+        }
     }
 }
 
@@ -334,12 +348,6 @@ pub async fn from_the_command_line(arguments: impl Iterator<Item = String>) -> E
         Err(error) => return ended(&mut notes, &format!("{error}\n\n{USAGE}"), 2),
     };
     let ended_by = run(&options).await;
-    if let Some(path) = &options.ready_file
-        && !matches!(ended_by, Err(StartError::PortTaken(_)))
-    {
-        // Its link leads nowhere now. One that another console has written since is not there to be kept.
-        let _gone = fs::remove_file(path);
-    }
     match ended_by {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ended(&mut notes, &error.to_string(), 1),
@@ -349,7 +357,8 @@ pub async fn from_the_command_line(arguments: impl Iterator<Item = String>) -> E
 async fn run(options: &Options) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let person = Person::of_this_machine(options.region.clone());
+    let [(_, url), ..] = &options.urls;
+    let person = Person::of_this_machine(options.region.clone(), url);
     let mut out = io::stdout();
     // A link is a key: in a ready file nobody else can read it, in whatever this is redirected to they may.
     let has_links = options.ready_file.is_none() || out.is_terminal();
@@ -358,7 +367,7 @@ async fn run(options: &Options) -> Result<(), StartError> {
         notes: Box::new(io::stderr()),
     };
     let opening = async {
-        writeln!(out, "{}", connected(options))?;
+        writeln!(out, "{}", connected(options, has_links))?;
         Console::open(options, &person, terminal).await
     };
     let console = tokio::select! {
@@ -375,25 +384,33 @@ async fn run(options: &Options) -> Result<(), StartError> {
         }
         std::future::pending::<()>().await;
     };
-    tokio::select! {
-        served = console.serve() => Ok(served?),
+    let ended_by = tokio::select! {
+        served = console.serve() => served.map_err(StartError::from),
         () = looking => Ok(()),
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
-    }
+    };
+    site.forget_link();
+    ended_by
 }
 
 /// What the console is for.
-fn connected(options: &Options) -> String {
+fn connected(options: &Options, has_links: bool) -> String {
     let name = options.environment.as_deref().unwrap_or("Stackhook");
     let mut lines =
         format!("· The console of {name}, as whoever you are for AWS. Ctrl-C ends it.\n");
     for (function, url) in &options.urls {
         let _infallible = writeln!(lines, "    {:<11} {url}", function.name());
     }
-    lines.push_str(
-        "· Open this link; it works once, and the next one follows here when it was used:",
-    );
+    match &options.ready_file {
+        Some(path) if !has_links => {
+            lines.push_str("· The link, which works once, and each that follows it: ");
+            lines.push_str(&path.to_string_lossy());
+        }
+        _ => lines.push_str(
+            "· Open this link. It works once, and the next one follows here when it was used:",
+        ),
+    }
     lines
 }
 

@@ -79,7 +79,7 @@ pub(crate) async fn by_pull_request(
 
 /// A branch's name as people know it.
 fn short(branch: &str) -> &str {
-    branch.strip_prefix("refs/heads/").unwrap_or(branch)
+    branch.strip_prefix(domain::stack::HEADS).unwrap_or(branch)
 }
 
 /// An answer to what changed. What passes is asked for again, until the last try; what stays counts as not known.

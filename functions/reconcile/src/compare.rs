@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ado::AdoClient;
-use domain::{
-    EventType, Guid, ServiceHook, Stack, StackKind, progress::Comparison, stack::Reference,
-};
+use domain::{EventType, Guid, ServiceHook, Stack, progress::Comparison, rules, stack::Reference};
 use jiff::{SignedDuration, Timestamp};
 use webhook::{Arrival, Kept};
 
@@ -14,8 +12,6 @@ use crate::pass::{Care, Halt, is_stopped};
 
 /// How often it is compared without a gap.
 const DAILY: SignedDuration = SignedDuration::from_hours(24);
-/// What the ref of every branch begins with.
-const HEADS: &str = "refs/heads/";
 /// The events that tell of pull requests, each of which the others nearly stand in for.
 const OF_PULL_REQUESTS: [EventType; 3] = [
     EventType::PullRequestCreated,
@@ -34,16 +30,12 @@ pub(crate) struct Followed {
 impl Followed {
     /// Whether a push of a ref means anything to a stack: the branch of one; to a module every branch.
     pub(crate) fn wants_push(&self, name: &str) -> bool {
-        let is_branch = name.starts_with(HEADS);
-        let is_of_a_module = || self.stacks.iter().any(|it| it.kind == StackKind::Module);
-        self.tracks(name) || (is_branch && is_of_a_module())
+        self.stacks.iter().any(|stack| rules::follows(stack, name))
     }
 
     /// Whether a ref is the branch of a stack.
     pub(crate) fn tracks(&self, name: &str) -> bool {
-        self.stacks
-            .iter()
-            .any(|stack| stack.branch.as_str() == name)
+        self.stacks.iter().any(|stack| rules::tracks(stack, name))
     }
 
     /// Whether a pull request into a ref means anything to a stack.

@@ -1,11 +1,14 @@
 //! How our service hooks fare: each is read by its id, what is wrong is a gap, and the bus is told once of each change.
 
 use ado::{AdoClient, AdoError, Subscription};
-use domain::{HookStatus, ServiceHook, service_hook::Health};
+use domain::{HookStatus, ServiceHook, service_hook::Health, summary::plain};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::pass::{Care, Halt, is_stopped};
+use crate::{
+    mending::partly_made,
+    pass::{Care, Halt, is_stopped},
+};
 
 /// Which part of a pass's calls looking at hooks may use: the rest is for what follows.
 const SHARE: u32 = 2;
@@ -58,13 +61,13 @@ impl Care<'_> {
                 Err(
                     error @ (AdoError::Denied(_) | AdoError::Refused(_) | AdoError::Unexpected(_)),
                 ) => {
-                    hook.health.trouble = Some(error.to_string());
+                    hook.health.trouble = Some(plain(&error.to_string()));
                     None
                 }
                 // That one gets no answer is no reason to look at no other: it is noted, and asked for again in the next pass.
                 Err(error @ (AdoError::Unreachable(_) | AdoError::Garbled(_))) => {
                     silent += 1;
-                    hook.health.trouble = Some(error.to_string());
+                    hook.health.trouble = Some(plain(&error.to_string()));
                     None
                 }
                 Err(error) => return Err(error.into()),
@@ -80,6 +83,10 @@ impl Care<'_> {
             }
             self.keep(hook).await?;
             self.progress.looked_at = Some(hook.id.clone());
+        }
+        for partly in partly_made(hooks, self.now) {
+            let why = "a project has not all of its service hooks";
+            self.gap(partly.since, self.now, why);
         }
         if looked == left {
             self.progress.looked_at = None;
@@ -128,7 +135,7 @@ impl Care<'_> {
         Ok(())
     }
 
-    /// How many hooks there are, and how many of them do not send though nobody stopped them. What is mended afterwards counts all
+    /// How many hooks there are, how many of them do not send though nobody stopped them, and how many are missing. What is mended afterwards counts all
     /// the same: it did not send.
     pub(crate) fn count(&mut self, hooks: &[ServiceHook]) {
         let count = |is: &dyn Fn(&&ServiceHook) -> bool| {
@@ -138,7 +145,10 @@ impl Care<'_> {
         last.hooks = count(&|_| true);
         last.stopped = count(&|hook| is_stopped(hook));
         last.failing = count(&|hook| !hook.health.is_well() && !is_stopped(hook));
-        last.missing = count(&|hook| hook.health.status == HookStatus::Missing);
+        let partly_made = partly_made(hooks, self.now).into_iter();
+        let never_made: usize = partly_made.map(|partly| partly.missing).sum();
+        last.missing = count(&|hook| hook.health.status == HookStatus::Missing)
+            + u32::try_from(never_made).unwrap_or(u32::MAX);
     }
 
     /// Tells the bus of each hook whose state is another than it was told last; of one that is well again nothing.
@@ -211,7 +221,7 @@ fn advice(hook: &ServiceHook, mends: bool) -> String {
         (HookStatus::DisabledByUser, _) => {
             "it stays so: enable it in Azure DevOps, or make it again with PUT /integrations/{name}/service-hooks/{project}".to_owned()
         }
-        (_, Some(trouble)) => format!("it could not be mended: {trouble}"),
+        (_, Some(trouble)) => format!("it could not be looked at or mended: {trouble}"),
         (_, None) if mends => "it is mended as soon as it can be".to_owned(),
         (_, None) => "mend it with PUT /integrations/{name}/service-hooks/{project}: mend_service_hooks is off".to_owned(),
     };

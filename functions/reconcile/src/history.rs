@@ -23,10 +23,13 @@ const AT_ONCE: usize = 50;
 const FEWER: u32 = 10;
 /// Up to which part of a pass's time it goes, in percent.
 const TIME: u32 = 60;
-/// Which part of a pass's calls it may use: the rest is for what follows.
+/// Which part of a pass's calls its questions about what failed may be. Two more go with one at most (what waits, what succeeded): so
+/// it is three eighths of the calls at most, and the rest is for what follows.
 const SHARE: u32 = 8;
 /// Less than this is between no two dates of Azure DevOps'.
 const A_MOMENT: SignedDuration = SignedDuration::from_nanos(100);
+/// How often all of the history is read, whatever happens.
+const WHOLE: SignedDuration = SignedDuration::from_hours(24);
 /// Older than this at its receipt, a `createdDate` gives way in a delivery's keys: what is older is filed as if it had come then.
 const FRESH: SignedDuration = SignedDuration::from_hours(47);
 
@@ -40,7 +43,7 @@ impl Care<'_> {
     ) -> Result<(), Halt> {
         let oldest = self.now - HISTORY;
         if self.progress.reading.is_none() {
-            let is_whole = self.is_daily_due() || self.is_gap_unread();
+            let is_whole = self.is_gap_unread() || self.is_history_old();
             let since = match self.progress.history_until {
                 Some(before) if !is_whole => (before - OVERLAP).max(oldest),
                 _ => oldest,
@@ -70,14 +73,20 @@ impl Care<'_> {
         Ok(())
     }
 
-    /// Whether all of the history was read since the gap began. While a gap lasts it is once in a day: what fails meanwhile is
-    /// among the newest.
+    /// Whether there is a gap that began after all of the history was read last. That is so once while a gap lasts: what fails
+    /// meanwhile is among the newest.
     fn is_gap_unread(&self) -> bool {
         let read_at = self.progress.history_read_at;
         self.progress
             .gap
             .as_ref()
             .is_some_and(|gap| read_at.is_none_or(|read_at| read_at <= gap.since))
+    }
+
+    /// Whether all of the history was last read a day ago: how many notifications failed in seven days is known by that.
+    fn is_history_old(&self) -> bool {
+        let read_at = self.progress.history_read_at;
+        read_at.is_none_or(|read_at| self.now.duration_since(read_at) >= WHOLE)
     }
 
     /// Reads on; whether it is through. Where an answer is full it is not told of which hooks something was left out: each of them is

@@ -43,7 +43,8 @@ use store::{Store, StoreError, Tables};
 const PATIENCE: Duration = Duration::from_secs(40);
 /// How many integrations are seen to at once; each has one call of Azure DevOps under way.
 const AT_A_TIME: usize = 8;
-/// The longest pass over one integration: shorter than what is between two schedules.
+/// The longest pass over one integration, so that others have their turn in the same invocation. Where the schedule is quicker, the
+/// next pass over it does nothing while this one is under way.
 const LONGEST_PASS: Duration = Duration::from_secs(240);
 /// What an invocation keeps of its time for what follows the passes.
 const KEPT: Duration = Duration::from_secs(20);
@@ -196,7 +197,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`PassError`] where some integration could not even be begun with: then the service calls once more, and the alarms tell.
+    /// [`PassError`] where some integration could not even be begun with: then the service calls up to twice more, and the alarms tell.
     pub async fn pass(
         &self,
         trigger: Trigger,

@@ -1,12 +1,15 @@
-//! Service hooks that do not send are mended, but those that a person has stopped: under the lease that whoever writes a password
-//! holds, since what a hook is given is the password that counts now.
+//! Service hooks that do not send are mended, but those that a person has stopped, and a project's that were not all made are
+//! completed: under the lease that whoever writes a password holds, since what a hook is given is the password that counts now.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use ado::{AdoClient, AdoError};
-use domain::{HookStatus, ServiceHook, WebhookPassword, stack::Reference};
+use domain::{
+    Guid, HookStatus, ServiceHook, WebhookPassword, service_hook::missing_events, stack::Reference,
+    summary::plain_within,
+};
 use hooks::{HooksError, How, NewPassword, Wanted, tag};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use store::{Lease, Leased};
 
 use crate::pass::{Care, Halt, ends_the_pass, is_stopped};
@@ -18,8 +21,45 @@ const LONGEST: Duration = Duration::from_secs(90);
 
 /// Up to which part of a pass's calls, in percent: where much cannot be mended, comparing is all that there is.
 const SHARE: u32 = 75;
+/// How many characters are kept of why something could not be mended.
+const LONGEST_WHY: usize = 400;
 /// How many projects may get no answer before no more of them are mended.
 const MOST_SILENT: usize = 2;
+
+/// For how long after its newest hook the others of a project may be on their way: who makes them has the lease no longer.
+const MAKING: SignedDuration = SignedDuration::from_mins(2);
+
+/// A project that has hooks of ours, but not for each of the events.
+pub(crate) struct PartlyMade {
+    project: Reference,
+    /// Since when it has some.
+    pub(crate) since: Timestamp,
+    /// For how many events it has none.
+    pub(crate) missing: usize,
+}
+
+/// The projects whose hooks were not all made, since that was cut off. Where a person has stopped or deleted them on purpose,
+/// none is missing.
+pub(crate) fn partly_made(hooks: &[ServiceHook], now: Timestamp) -> Vec<PartlyMade> {
+    let mut projects: BTreeMap<&Guid, Vec<&ServiceHook>> = BTreeMap::new();
+    for hook in hooks {
+        projects.entry(&hook.project.id).or_default().push(hook);
+    }
+    let of_project = projects.into_values().filter_map(|hooks| {
+        let newest = hooks.iter().map(|hook| hook.since).max()?;
+        let oldest = hooks.iter().min_by_key(|hook| hook.since)?;
+        let is_left =
+            hooks.iter().all(|hook| is_stopped(hook)) || hooks.iter().any(|hook| hook.unwanted);
+        let missing = missing_events(hooks.iter().copied()).len();
+        let is_partly = missing > 0 && !is_left && now.duration_since(newest) >= MAKING;
+        is_partly.then(|| PartlyMade {
+            project: oldest.project.clone(),
+            since: oldest.since,
+            missing,
+        })
+    });
+    of_project.collect()
+}
 
 /// Whether a hook does not send, though nobody has stopped it.
 fn is_ill(hook: &ServiceHook) -> bool {
@@ -45,7 +85,7 @@ fn is_silence(error: &HooksError) -> bool {
 }
 
 impl Care<'_> {
-    /// Mends what is ill, and gives the password that counts to those that have another: a rotation may have been cut off.
+    /// Mends what is ill, makes what is missing, and gives the password that counts to those that have another: a rotation may have been cut off.
     pub(crate) async fn mend(
         &mut self,
         client: &AdoClient,
@@ -56,7 +96,8 @@ impl Care<'_> {
             return Ok(());
         }
         let tag = tag(&app.secrets.password(name).await?);
-        let is_needed = hooks.iter().any(|hook| is_ill(hook) || lacks(hook, &tag));
+        let is_needed = hooks.iter().any(|hook| is_ill(hook) || lacks(hook, &tag))
+            || !partly_made(hooks, self.now).is_empty();
         if !is_needed && !self.is_rotating().await? {
             return Ok(());
         }
@@ -107,12 +148,12 @@ impl Care<'_> {
         let tag = tag(&password);
         *hooks = app.store.hooks_of(name).await?;
         let mut projects: Vec<Reference> = Vec::new();
-        for hook in hooks.iter().filter(|hook| needs_it(hook, &tag)) {
-            if !projects.iter().any(|project| project.id == hook.project.id) {
-                projects.push(hook.project.clone());
-            }
-        }
+        let ill = hooks.iter().filter(|hook| needs_it(hook, &tag));
+        projects.extend(ill.map(|hook| hook.project.clone()));
+        let partly_made = partly_made(hooks, self.now).into_iter();
+        projects.extend(partly_made.map(|partly| partly.project));
         projects.sort_by(|one, other| one.id.cmp(&other.id));
+        projects.dedup_by(|one, other| one.id == other.id);
         let after = self.progress.mended_at.take();
         let first = after.map_or(0, |id| projects.partition_point(|project| project.id <= id));
         let count = projects.len().max(1);
@@ -144,7 +185,7 @@ impl Care<'_> {
                         silent += 1;
                         self.progress.last.unfinished = true;
                     }
-                    let why = error.to_string();
+                    let why = plain_within(&error.to_string(), LONGEST_WHY);
                     self.cannot_mend(hooks, project, &tag, &why).await?;
                 }
             }
@@ -210,7 +251,7 @@ impl Care<'_> {
         Ok(())
     }
 
-    /// Keeps why the hooks of a project could not be mended.
+    /// Keeps why the hooks of a project could not be mended; what has no hook to be kept with is logged.
     async fn cannot_mend(
         &self,
         hooks: &mut [ServiceHook],
@@ -218,12 +259,22 @@ impl Care<'_> {
         tag: &str,
         why: &str,
     ) -> Result<(), Halt> {
+        let mut is_kept = false;
         let of_project = |hook: &&mut ServiceHook| hook.project.id == project.id;
         for hook in hooks.iter_mut().filter(of_project) {
             if needs_it(hook, tag) {
                 hook.health.trouble = Some(why.to_owned());
                 self.keep(hook).await?;
+                is_kept = true;
             }
+        }
+        if !is_kept {
+            tracing::warn!(
+                integration = self.integration.name.as_str(),
+                project = project.id.as_str(),
+                cause = why,
+                "the service hooks that a project lacks cannot be made"
+            );
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ado::{AdoClient, Push, PushedRef};
+use domain::{event::is_no_object, rules::MOST_UNTRACKED};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use store::SeenPush;
@@ -17,8 +18,6 @@ use crate::{
 const PAGE: u32 = 100;
 /// How many pages are read of one repository: what is further back is not found.
 const MOST_PAGES: u32 = 20;
-/// Of the branches of one push that no stack tracks, as many are recovered as `dispatch` would look at.
-const MOST_UNTRACKED: usize = 50;
 /// How many pushes are noted at once.
 const AT_A_TIME: usize = 8;
 
@@ -191,9 +190,9 @@ fn missed<'a>(
     all
 }
 
-/// Forty zeros stand for "no object" (facts 4.2).
+/// Whether nothing is told of an object, or that there is none.
 fn is_nothing(id: Option<&str>) -> bool {
-    id.is_none_or(|id| id.bytes().all(|byte| byte == b'0'))
+    id.is_none_or(|id| id.is_empty() || is_no_object(id))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub(crate) async fn branches(
         .map_err(connection::problems::of_azure_devops)?;
     // The name people know, and the commit at its head.
     let branches = page.items.iter().filter_map(|branch| {
-        let name = branch.name.strip_prefix("refs/heads/")?;
+        let name = branch.name.strip_prefix(domain::stack::HEADS)?;
         Some(json!({ "name": name, "ref": branch.name, "commit": branch.object_id }))
     });
     let mut body = json!({ "branches": branches.collect::<Vec<_>>() });

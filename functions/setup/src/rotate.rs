@@ -39,9 +39,9 @@ pub(crate) const GRACE: SignedDuration = SignedDuration::from_hours(GRACE_HOURS.
 /// How long giving it to the service hooks may take: less than the lease lasts.
 const GIVING: Duration = Duration::from_secs(45);
 /// What is told where the old password goes on counting.
-const KEPT: &str = "some service hooks could not be given the new password, so the previous one counts without an end: as soon as they have it, which is tried every few minutes unless mending is off, it ends a day later; PUT …/service-hooks/{project} gives it to them now";
+const KEPT: &str = "some service hooks could not be given the new password, so the previous one counts without an end: as soon as they have it, which each pass of reconcile tries, every 15 minutes as a rule, unless mending is off, it ends a day later; PUT …/service-hooks/{project} gives it to them now";
 /// What is told where it does not.
-const REFUSED: &str = "some service hooks could not be given the new password and are refused until they have it, which is tried every few minutes unless mending is off; PUT …/service-hooks/{project} does it now";
+const REFUSED: &str = "some service hooks could not be given the new password and are refused until they have it, which each pass of reconcile tries, every 15 minutes as a rule, unless mending is off; PUT …/service-hooks/{project} does it now";
 
 /// The request's body; an empty one asks for what is usual.
 #[derive(Default, Deserialize)]

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use ado::{AdoClient, AdoError};
 use domain::{
-    EventType, Integration, IntegrationName, ServiceHook, WebhookPassword, service_hook::EVENTS,
-    stack::Reference, summary::plain,
+    EventType, Integration, IntegrationName, ServiceHook, WebhookPassword,
+    service_hook::{EVENTS, missing_events},
+    stack::Reference,
+    summary::plain,
 };
 use edge::http::{Answer, moment, with_moments};
 use edge::{Problem, ProblemKind};
@@ -114,7 +116,11 @@ pub(crate) async fn list(app: &App, name: &str) -> Answer {
     let projects: Vec<Value> = projects
         .map(|hooks| {
             let project = hooks.first().map(|hook| &hook.project);
-            json!({ "project": project, "hooks": hooks.iter().map(shown).collect::<Vec<_>>() })
+            json!({
+                "project": project,
+                "hooks": hooks.iter().map(shown).collect::<Vec<_>>(),
+                "missingEvents": missing_events(hooks),
+            })
         })
         .collect();
     let mut body = json!({ "integration": name, "projects": projects });
@@ -150,6 +156,12 @@ pub(crate) async fn remove(app: &App, name: &str, project: &str, now: Timestamp)
             let name = &integration.name;
             let time = REMOVING.min(app.hooks_within);
             done = hooks::remove(&client, &app.store, name, hooks, time).await;
+            for (hook, _) in &mut done.left {
+                // So that nobody makes the others again, as where making them was cut off.
+                hook.unwanted = true;
+                let kept = app.store.keep_hook_if_there(name, hook).await;
+                kept.map_err(Problem::ours)?;
+            }
         }
         let left = done.left.iter();
         let mut body = json!({
@@ -267,7 +279,7 @@ async fn resolved(
     projects: &Projects,
     deadline: Instant,
 ) -> (Vec<Reference>, Vec<Value>) {
-    let (mut found, mut failed) = match projects {
+    let (mut found, failed) = match projects {
         Projects::All => all(client, deadline).await,
         Projects::Named(names) => {
             let mut asked = stream::iter(names.clone())
@@ -289,15 +301,11 @@ async fn resolved(
     };
     found.sort_by(|one, other| one.id.as_str().cmp(other.id.as_str()));
     found.dedup_by(|one, other| one.id == other.id);
-    if found.len() > MOST_OF_ALL.0 {
-        for project in found.drain(MOST_OF_ALL.0..) {
-            failed.push(no_time(json!(project)));
-        }
-    }
     (found, failed)
 }
 
-/// All projects that the token sees, as far as they can be read.
+/// All projects that the token sees, as far as they can be read, but no more than `all` means: of the others those that were read are
+/// named, and it is said if there are more.
 async fn all(client: &AdoClient, deadline: Instant) -> (Vec<Reference>, Vec<Value>) {
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     let mut next: Option<String> = None;
@@ -322,11 +330,24 @@ async fn all(client: &AdoClient, deadline: Instant) -> (Vec<Reference>, Vec<Valu
             }
         }
         next = page.next;
-        // One page more than is made, so that what is left out is named.
+        // One page more than is made, so that what is left out is named as a rule.
         if next.is_none() || found.len() > MOST_OF_ALL.0 {
             break;
         }
     }
+    let beyond = found.drain(found.len().min(MOST_OF_ALL.0)..);
+    let most = MOST_OF_ALL.0;
+    let not_meant = format!("\"all\" means the first {most} projects that Azure DevOps lists");
+    let beyond: Vec<Value> = beyond
+        .map(|project| json!({ "project": project, "why": format!("{not_meant}: {AGAIN}") }))
+        .collect();
+    if next.is_some() && !beyond.is_empty() {
+        let why = format!(
+            "{not_meant}, and there are more than are named here: GET …/projects lists them, {AGAIN}"
+        );
+        failed.push(json!({ "project": "all", "why": why }));
+    }
+    failed.extend(beyond);
     (found, failed)
 }
 

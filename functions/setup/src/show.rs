@@ -1,6 +1,6 @@
 //! Integrations as they are shown: never a secret, but on the one path that is there to show the webhook password.
 
-use domain::{Integration, IntegrationName, Status};
+use domain::{Integration, IntegrationName, PasswordDigest, Status, password::Others};
 use edge::Problem;
 use edge::http::{Answer, moment};
 use http::StatusCode;
@@ -50,7 +50,8 @@ pub(crate) async fn one(app: &App, name: &str) -> Answer {
     Ok((StatusCode::OK, shown(app, &integration)))
 }
 
-/// `GET /integrations/{name}/webhook`: what the service hooks page of Azure DevOps asks for.
+/// `GET /integrations/{name}/webhook`: what the service hooks page of Azure DevOps asks for, and how long hooks that have the password
+/// before are still heard.
 pub(crate) async fn webhook(app: &App, name: &str, now: Timestamp) -> Answer {
     let integration = app.active(name).await?;
     until_it_is_taken(app, &integration, now).await;
@@ -59,8 +60,20 @@ pub(crate) async fn webhook(app: &App, name: &str, now: Timestamp) -> Answer {
         .password(&integration.name)
         .await
         .map_err(Problem::ours)?;
-    let body =
+    let mut body =
         json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });
+    let record = app.store.webhook_record(&integration.name).await;
+    if let Some(record) = record.map_err(Problem::ours)? {
+        let current = PasswordDigest::of(password.expose().as_bytes()).sha256;
+        let until = match record.passwords.others(&current, now) {
+            Others::Ended => None,
+            Others::Until(end) => Some(json!(moment(end))),
+            Others::WithoutEnd => Some(Value::Null),
+        };
+        if let Some(until) = until {
+            body["previousPasswordValidUntil"] = until;
+        }
+    }
     Ok((StatusCode::OK, body))
 }
 

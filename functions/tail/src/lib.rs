@@ -141,7 +141,7 @@ pub async fn from_the_command_line(arguments: impl Iterator<Item = String>) -> E
 }
 
 async fn tail(options: &Options, notes: &mut impl Write) -> Result<(), End> {
-    let person = Person::of_this_machine(options.region.clone());
+    let person = Person::of_this_machine(options.region.clone(), &options.url);
     let caller = person.caller(options.url.clone()).await?;
     let zone = if options.utc {
         TimeZone::UTC

@@ -407,12 +407,15 @@ async function sendAgain(filters) {
   // A moment later other deliveries would be meant: those that come until it is confirmed were not counted.
   const asked = { ...meant(filters), to: meant(filters).to || new Date().toISOString() };
   if (!FILTERS.some((name) => filters[name])) {
-    return ask({
+    const chosen = await ask({
       title: "Send these again",
       content: h("p", {}, "Say first which are meant: choose an integration, a type, a repository, an outcome or a time above."),
       confirm: "Choose",
-      act: async () => document.querySelector("form[role=search] select")?.focus(),
+      act: async () => true,
     });
+    // Once the dialog is gone, which gives the focus back to the button.
+    if (chosen) document.querySelector("form[role=search] select")?.focus();
+    return;
   }
   const body = Object.fromEntries(Object.entries(asked).filter(([, value]) => value));
   let wish = null;
@@ -484,7 +487,7 @@ function foretold({ matched, skipped, runs, stacks, unknown }) {
   const most = 8;
   const named = [...stacks].sort(([, one], [, other]) => other - one);
   return [
-    h("p", {}, h("strong", {}, many(matched, "delivery is", "deliveries are")), " meant, received until this moment. ", runs > 0 ? [h("strong", {}, many(runs, "run")), " would come of it:"] : "No run would come of it that there is not already."),
+    h("p", {}, h("strong", {}, many(matched, "delivery is", "deliveries are")), " meant, received until this moment. ", runs > 0 ? [h("strong", {}, many(runs, "run")), " would come of it:"] : matched === skipped ? "None can be sent again." : "No run would come of it that there is not already."),
     named.length > 0 && h("ul", { class: "column" }, named.slice(0, most).map(([stack, count]) => h("li", {}, stack, ": ", many(count, "run"))), named.length > most && h("li", {}, `and ${many(named.length - most, "more stack")}`)),
     unknown > 0 && h("p", {}, `${many(unknown, "more run")} may come of it: what changed was not kept, so nobody knows before it is asked again.`),
     skipped > 0 && h("p", { class: "quiet" }, `${many(skipped, "is", "are")} left out: only events can be dispatched, and each at most a thousand times.`),

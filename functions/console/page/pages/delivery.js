@@ -112,9 +112,9 @@ export function render({ params, signal }) {
       throw error;
     }
     if (signal.aborted || now.decidedAt === delivery.decidedAt) return;
-    const isSame = JSON.stringify([now.outcome, now.decisions, now.note]) === JSON.stringify([delivery.outcome, delivery.decisions, delivery.note]);
+    const isSame = awaited && JSON.stringify([now.outcome, now.decisions, now.note]) === JSON.stringify([delivery.outcome, delivery.decisions, delivery.note]);
+    const words = isSame ? "Nothing more came of it: all that it asks for is there." : now.outcome === delivery.outcome ? "What the stacks made of it is new." : `It is ${now.outcome} now.`;
     delivery = now;
-    const words = awaited && isSame ? "Nothing more came of it: all that it asks for is there." : `It is ${now.outcome} now.`;
     if (awaited) toast(words);
     else announce(words);
     awaited = null;
@@ -154,6 +154,7 @@ function decisions(delivery, signal) {
     return h("p", { class: "quiet" }, delivery.outcome === "stored" ? "Nothing is decided yet." : "No stack was asked.");
   }
   if (delivery.decisions.length === 0) {
+    if (/^no stack follows/.test(delivery.note || "")) return h("p", {}, "No stack was asked, for the reason above. ", h("a", { href: "/stacks/-/new" }, "Let one follow it"));
     return h("p", { class: "quiet" }, delivery.note ? "No stack was asked, for the reason above." : "No stack follows this repository. ", !delivery.note && h("a", { href: "/stacks/-/new" }, "Let one follow it"));
   }
   let looked = 0;

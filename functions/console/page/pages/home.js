@@ -51,7 +51,7 @@ export function render({ signal }) {
       shown.steps = JSON.stringify(done);
       keepingFocus(steps, () => fill(steps, done && welcome(done)));
     }
-    keepingFocus(tiles, () => fill(tiles, TILES.map(([name, words, href]) => tile(found.numbers[name], words, href))));
+    keepingFocus(tiles, () => fill(tiles, TILES.map(([name, one, several, href]) => tile(found.numbers[name], found.numbers[name] === "1" ? one : several, href, name))));
     if (isFirst) fill(body, steps, attention, glance, day);
     if (found.deliveries) picture.draw({ rows: [...counted.values()], more: found.isCut, from: Date.now() - DAY, to: Date.now() });
   };
@@ -78,23 +78,23 @@ async function readAll(signal, counted) {
   const log = (what, query) => attempt(what, () => get("deliveries/deliveries", { pageSize: 100, ...query }, signal));
   const runs = (what, query) => attempt(what, () => get("runs/runs", { pageSize: 100, ...query }, signal));
   const [integrations, stacks, parked, quarantined, oversize, deliveries, queued, running, failed, anyRun] = await Promise.all([
-    attempt("The integrations", () => all("setup/integrations", "integrations", { signal })),
-    attempt("The stacks", () => all("stacks/stacks", "stacks", { signal })),
-    log("What is parked", { outcome: "parked" }),
-    log("What was not understood", { outcome: "quarantined", from: week }),
-    log("What was too large", { outcome: "oversize", from: week }),
-    attempt("The deliveries", () => newest(counted, day, signal)),
-    runs("The queued runs", { state: "queued" }),
-    runs("The running runs", { state: "running" }),
-    runs("The failed runs", { state: "failed" }),
-    runs("The runs", { pageSize: 1 }),
+    attempt("the integrations", () => all("setup/integrations", "integrations", { signal })),
+    attempt("the stacks", () => all("stacks/stacks", "stacks", { signal })),
+    log("what is parked", { outcome: "parked" }),
+    log("what was not understood", { outcome: "quarantined", from: week }),
+    log("what was too large", { outcome: "oversize", from: week }),
+    attempt("the deliveries", () => newest(counted, day, signal)),
+    runs("the queued runs", { state: "queued" }),
+    runs("the running runs", { state: "running" }),
+    runs("the failed runs", { state: "failed" }),
+    runs("the runs", { pageSize: 1 }),
   ]);
   const active = (integrations?.items || []).filter((one) => one.status === "active");
-  const hooks = await inTurn(active.slice(0, MOST_INTEGRATIONS), (one) => attempt(`The service hooks of ${one.name}`, () => get(`setup/integrations/${part(one.name)}/service-hooks`, {}, signal)));
+  const hooks = await inTurn(active.slice(0, MOST_INTEGRATIONS), (one) => attempt(`the service hooks of ${one.name}`, () => get(`setup/integrations/${part(one.name)}/service-hooks`, {}, signal)));
   // Who was heard of in the last day needs no question.
   const heard = new Set([...counted.values()].map((row) => row.integration));
   const old = active.filter((one) => one.createdAt < week && !heard.has(one.name)).slice(0, MOST_INTEGRATIONS);
-  const last = deliveries && !deliveries.more ? await inTurn(old, (one) => log(`Whether ${one.name} is heard of`, { integration: one.name, from: week, pageSize: 1 })) : [];
+  const last = deliveries && !deliveries.more ? await inTurn(old, (one) => log(`whether ${one.name} is heard of`, { integration: one.name, from: week, pageSize: 1 })) : [];
   const silent = old.filter((one, at) => last[at]?.deliveries.length === 0).map((one) => one.name);
   const failedLately = failed?.runs.filter((run) => Date.parse(run.updatedAt) > Date.now() - DAY);
   const open = queued && running && queued.runs.length + running.runs.length;
@@ -170,7 +170,12 @@ export function concerns({ troubles, integrations, active, hooks, parked, quaran
   const items = [];
   const add = (rank, tone, key, title, means, todo, href, label) => items.push({ rank, tone, key, title, means, todo, href, label });
 
-  for (const { what, why } of troubles) add(0, "bad", `trouble-${what}`, [`${what} could not be read`], [quoted(why)], ["It is tried again by itself. Until then nothing here tells of it."]);
+  // What fails for the same reason is one matter.
+  for (const why of new Set(troubles.map((one) => one.why))) {
+    const what = troubles.filter((one) => one.why === why).map((one) => one.what);
+    const last = what.length > 1 && what.pop();
+    add(0, "bad", `trouble-${why}`, [`${capital(what.join(", "))}${last ? ` and ${last}` : ""} could not be read`], [quoted(why)], ["It is tried again by itself. Until then nothing here tells of that."]);
+  }
 
   for (const one of integrations) {
     const { name } = one;
@@ -246,6 +251,8 @@ function ofDeliveries({ parked, quarantined, oversize }, add) {
   }
 }
 
+const capital = (words) => words[0].toUpperCase() + words.slice(1);
+
 function failureWords(failure) {
   if (!failure) return "Azure DevOps refused it";
   return typeof failure === "string" ? failure : failure.detail || failure.message || JSON.stringify(failure);
@@ -254,7 +261,7 @@ function failureWords(failure) {
 function concern({ key, tone, title, means, todo, href, label }) {
   return h(
     "li",
-    { class: "notice", data: { tone } },
+    { class: "notice concern", data: { tone } },
     h("h3", {}, h("span", { class: "hidden-visually" }, `${{ bad: "Urgent", warn: "Warning", info: "Note" }[tone]}: `), told(title)),
     h("p", {}, told(means)),
     h("p", { class: "quiet" }, told(todo)),
@@ -283,16 +290,17 @@ function well({ facts: { hooks, since: changed, passed, connected, integrations 
   );
 }
 
+// The name of a number, what it counts (one, several), and where that is.
 const TILES = [
-  ["deliveries", "deliveries in 24 hours", "/deliveries?time=day"],
-  ["integrations", "integrations", "/integrations"],
-  ["stacks", "stacks and modules", "/stacks"],
-  ["open", "open runs", "/stacks"],
-  ["failed", "runs failed in 24 hours", "/stacks"],
+  ["deliveries", "delivery in 24 hours", "deliveries in 24 hours", "/deliveries?time=day"],
+  ["integrations", "integration", "integrations", "/integrations"],
+  ["stacks", "stack or module", "stacks and modules", "/stacks"],
+  ["open", "open run", "open runs", "/stacks"],
+  ["failed", "run failed in 24 hours", "runs failed in 24 hours", "/stacks"],
 ];
 
-function tile(number, words, href) {
-  return h(href ? "a" : "div", { class: "tile", href, data: { key: href && words } }, h("span", { class: "tile-number" }, number), h("span", { class: "quiet small" }, words));
+function tile(number, words, href, key) {
+  return h("a", { class: "tile", href, data: { key } }, h("span", { class: "tile-number" }, number), h("span", { class: "quiet small" }, words));
 }
 
 /** The three steps, with what is done; `null` once all of them are, or while that is not known. */

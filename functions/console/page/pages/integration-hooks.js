@@ -119,6 +119,9 @@ export function hooksCard(integration, { path, signal, password, ended }) {
     );
   };
 
+  /** Goes to a project's part. */
+  const shown = (id) => [...place.querySelectorAll("[data-key]")].find((it) => it.dataset.key === `mend ${id}`)?.focus();
+
   const heading = unique("hooks");
   poll(look, SECONDS, signal);
   return h(
@@ -127,7 +130,7 @@ export function hooksCard(integration, { path, signal, password, ended }) {
     h("h2", { id: heading, tabindex: -1 }, "Service hooks"),
     place,
     removed,
-    maker({ path, signal, make, lookAgain, done, has: (id) => body?.projects.some((one) => one.project.id === id) }),
+    maker({ path, signal, make, lookAgain, shown, done, has: (id) => body?.projects.some((one) => one.project.id === id) }),
   );
 }
 
@@ -135,13 +138,13 @@ export function hooksCard(integration, { path, signal, password, ended }) {
 function care({ lastPass, gap }) {
   return h(
     "div",
-    { class: "column tight" },
+    { class: "column" },
     gap &&
       h(
         "div",
         { class: "notice", data: { tone: "warn" } },
         h("p", { class: "notice-title" }, "Events may have been lost"),
-        h("p", {}, "Between ", at(gap.since), " and ", at(gap.until), `: ${sentence(gap.why)}`),
+        h("p", {}, "From ", at(gap.since), " to ", at(gap.until), ". ", sentence(gap.why)),
         h("p", {}, "Branches and pull requests are compared with what is known, and what is missing is made up for; then this goes away."),
       ),
     lastPass
@@ -160,7 +163,7 @@ function care({ lastPass, gap }) {
 }
 
 function hooksTable({ project, hooks }) {
-  return table(
+  const made = table(
     `Service hooks of ${project.name}`,
     ["Event", "Status", "Owner", "Last success", "What differs"],
     hooks.map((hook) => [
@@ -177,10 +180,12 @@ function hooksTable({ project, hooks }) {
       ),
     ]),
   );
+  made.dataset.layout = "fixed";
+  return made;
 }
 
 /** The row that makes the hooks of one more project. */
-function maker({ path, signal, make, lookAgain, done, has }) {
+function maker({ path, signal, make, lookAgain, shown, done, has }) {
   const result = h("div");
   let projects = null;
   const pick = combobox({
@@ -224,6 +229,8 @@ function maker({ path, signal, make, lookAgain, done, has }) {
         fill(result, made.node);
       }
       await lookAgain();
+      // What was made stands above, and pushes this down.
+      if (made.project && form.contains(document.activeElement)) shown(made.project.id);
     },
   });
   // Beside it, since the list of projects lies on what is below.

@@ -109,9 +109,12 @@ export function render({ signal }) {
   });
   const leaving = (event) => isSaving && event.preventDefault();
   addEventListener("beforeunload", leaving, { signal });
-  signal.addEventListener("abort", () => {
+  // It is not kept for those who come back, either.
+  const forget = () => {
     token.control.value = "";
-  });
+  };
+  signal.addEventListener("abort", forget);
+  addEventListener("pagehide", forget, { signal });
   return [
     h("nav", { class: "crumbs", aria: { label: "Breadcrumbs" } }, h("a", { href: "/integrations" }, "Integrations"), " / Set up"),
     h("h1", { tabindex: -1 }, "Set up an integration"),

@@ -83,17 +83,17 @@ function parts(first, organization) {
     ["Repository", (run) => [run.project, run.repository], () => external(repositoryUrl(organization, first), `${first.project.name}/${first.repository.name}`)],
     ["Commit", (run) => run.commit, (commit) => h("code", {}, external(commitUrl(organization, first, commit), commit))],
     ["Branch", (run) => run.refName ?? null, (ref) => (ref ? (ref.startsWith("refs/heads/") ? external(branchUrl(organization, first, ref), short(ref)) : refOf({ refName: ref })) : quiet("none: the commit was named"))],
-    ["Pull request", (run) => run.pullRequest ?? null, (one) => (one ? [pullRequest(first, organization), into(one)] : quiet("none"))],
+    ["Pull request", (run) => run.pullRequest ?? null, (one, run) => (one ? [pullRequest(run, organization), into(one)] : quiet("none"))],
     ["Project root", (run) => run.projectRoot, (root) => (root ? h("code", {}, `${root}/`) : "the repository's root")],
     ["Changed paths", (run) => [run.changedPaths, run.trigger], ([paths, trigger]) => changed(paths, trigger)],
   ];
   const progress = [
-    ["State", (run) => [run.state, run.canceledBecause ?? null, run.supersededBy ?? null], (_what, run) => [badge("run", run.state), endedBecause(run) && h("p", {}, endedBecause(run))]],
-    ["What its executor says", (run) => run.description ?? null, (words) => words || quiet("nothing yet")],
-    ["The executor's log", (run) => run.targetUrl ?? null, (url) => (url ? external(url, url) : quiet("no link yet"))],
+    ["State", (run) => [run.state, run.canceledBecause ?? null, run.supersededBy ?? null], (_what, run) => [badge("run", run.state), endedBecause(run) && h("p", {}, endedBecause(run), run.state === "superseded" && " That one had its run before this one was understood; this is kept for the record, and was never announced.")]],
+    ["What its executor says", (run) => [run.description ?? null, !isOpen(run)], ([words, isOver]) => words || quiet(isOver ? "nothing" : "nothing yet")],
+    ["The executor's log", (run) => [run.targetUrl ?? null, !isOpen(run)], ([url, isOver]) => (url ? external(url, url) : quiet(isOver ? "no link" : "no link yet"))],
     ["Requested", (run) => run.requestedAt, (moment) => [at(moment), " (", when(moment), ")"]],
-    ["Started", (run) => run.startedAt ?? null, (moment) => (moment ? at(moment) : quiet("not yet"))],
-    ["Ended", (run) => run.endedAt ?? null, (moment) => (moment ? at(moment) : quiet("not yet"))],
+    ["Started", (run) => [run.startedAt ?? null, !isOpen(run)], ([moment, isOver]) => (moment ? at(moment) : quiet(isOver ? "not started" : "not yet"))],
+    ["Ended", (run) => [run.endedAt ?? null, !isOpen(run)], ([moment, isOver]) => (moment ? at(moment) : quiet(isOver ? "it never began" : "not yet"))],
     ["Duration", duration, (words) => h("span", { class: "number" }, words)],
     ["Azure DevOps shows", (run) => [run.report ?? null, run.state, run.stack], ([report], run) => reported(report, run)],
   ];

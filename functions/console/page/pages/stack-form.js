@@ -143,11 +143,14 @@ function form({ integrations, stack, query, back, signal }) {
     if (pick.fields[what]) pick.fields[what].clear();
     else changed(what);
   });
+  let isSaving = false;
   element.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (save.disabled) return;
+    if (isSaving) return;
     const words = save.textContent;
-    save.disabled = true;
+    // Not disabled, which would take the focus away.
+    isSaving = true;
+    save.setAttribute("aria-disabled", "true");
     fill(save, stack ? "Saving …" : "Creating …");
     try {
       await pick.settle();
@@ -169,7 +172,8 @@ function form({ integrations, stack, query, back, signal }) {
       if (error.kind === "changed-since") await conflict(error);
       else refuse(error, fields, place, problem);
     } finally {
-      save.disabled = false;
+      isSaving = false;
+      save.removeAttribute("aria-disabled");
       fill(save, words);
     }
   });
@@ -266,12 +270,21 @@ function pickers({ integrations, stack, signal, onchange }) {
     if (!isThere) throw new Error(`Choose ${what} first.`);
   };
   const after = { integration: ["project", "repository", "branch"], project: ["repository", "branch"], repository: ["branch"], branch: [] };
+  // What somebody wrote ahead, without waiting for the list, stays.
+  const empty = (box) => {
+    const written = box.picked ? "" : box.input.value;
+    box.reset();
+    box.input.value = written;
+  };
   const picked = (what) => (item) => {
     // A detached stack still says what it followed: the same repository, as a rule, under the integration that is set up anew.
     const keeps = what === "integration" && stack?.detached && item;
-    if (!keeps) for (const next of after[what]) boxes[next].reset();
-    if (what === "repository" && item?.defaultBranch) boxes.branch.set({ value: item.defaultBranch, label: short(item.defaultBranch) });
+    if (!keeps) for (const next of after[what]) empty(boxes[next]);
+    if (what === "repository" && item?.defaultBranch && !boxes.branch.input.value) boxes.branch.set({ value: item.defaultBranch, label: short(item.defaultBranch) });
     onchange(what);
+    // What was written ahead can be looked for now.
+    const next = boxes[after[what][0]];
+    if (item && next && !next.picked && next.input !== document.activeElement) next.settle();
   };
   const boxes = {
     integration: combobox({

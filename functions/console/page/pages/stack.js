@@ -75,7 +75,7 @@ function follows(stack, organization) {
     h(
       "dl",
       { class: "facts" },
-      fact("Kind", badge("kind", kind), kind === "module" ? " every commit is tested" : " pushes are applied, pull requests planned"),
+      fact("Kind", badge("kind", kind), kind === "module" ? " every commit is to be tested" : " pushes are to be applied, pull requests planned"),
       fact("Integration", organization || !stack.detached ? h("a", { href: `/integrations/${part(integration)}` }, integration) : `${integration} (unlinked)`),
       fact("Repository", external(repositoryUrl(organization, stack), `${project.name}/${repository.name}`)),
       fact("Branch", external(branchUrl(organization, stack, branch), short(branch))),
@@ -146,8 +146,11 @@ function runs(stack, organization, signal) {
       throw error;
     }
   };
+  let isLoading = false;
   more.addEventListener("click", async () => {
-    more.disabled = true;
+    if (isLoading) return;
+    isLoading = true;
+    more.setAttribute("aria-disabled", "true");
     fill(more, "Loading …");
     try {
       const page = await get("runs/runs", { stack: stack.name, pageSize: SIZE, pageToken: nextPageToken }, signal);
@@ -159,13 +162,14 @@ function runs(stack, organization, signal) {
     } catch (error) {
       if (error.name !== "AbortError") toast(error.message, { tone: "bad" });
     } finally {
-      more.disabled = false;
+      isLoading = false;
+      more.removeAttribute("aria-disabled");
       fill(more, "Show more");
     }
   });
   poll(look, EVERY, signal);
   return {
-    element: h("section", { class: "card runs", aria: { labelledby: "runs" } }, h("h2", { id: "runs" }, "Runs"), late, body, more),
+    element: h("section", { class: "card", aria: { labelledby: "runs" } }, h("h2", { id: "runs" }, "Runs"), late, body, more),
     put: (run) => {
       put(run);
       draw();
@@ -198,7 +202,7 @@ function cells(organization) {
     cell((run) => run.pullRequest ?? null, (run) => pullRequest(run, organization) || h("span", { class: "quiet" }, "none")),
     cell((run) => [run.reason, endedBecause(run)], (run) => [reason(run.reason), endedBecause(run) && h("div", { class: "quiet small" }, endedBecause(run))]),
     cell((run) => [run.requestedAt, duration(run)], (run) => [when(run.requestedAt), h("div", { class: "quiet small number" }, run.state === "queued" ? "waits" : duration(run))]),
-    cell((run) => [run.targetUrl ?? null, run.description ?? null], (run) => [web(run.targetUrl) ? external(run.targetUrl, "Log") : h("span", { class: "quiet" }, "no link yet"), run.description && h("div", { class: "quiet small" }, run.description)]),
+    cell((run) => [run.targetUrl ?? null, run.description ?? null, isOpen(run)], (run) => [web(run.targetUrl) ? external(run.targetUrl, "Log") : h("span", { class: "quiet" }, isOpen(run) ? "no link yet" : "no link"), run.description && h("div", { class: "quiet small" }, run.description)]),
   ];
 }
 
@@ -231,24 +235,21 @@ async function runNow(stack, list, signal) {
     if (what.value === "branch") body.branch = box.picked?.value || branch.value.trim();
     if (what.value === "commit") body.commit = commit.value.trim();
     if (!isModule) body.kind = kind.value;
-    const one = { branch, commit, kind };
-    const refused = (error) => {
-      const at = error.field && what.value !== "head" ? one[error.field] : error.field === "kind" ? kind : null;
-      if (!at) throw error;
-      at.refuse(error.message);
-      at.focus();
-      throw Object.assign(error, { isShown: true });
-    };
-    if (body.branch === "") refused(Object.assign(new Error("Choose one."), { field: "branch" }));
-    if (body.commit === "") refused(Object.assign(new Error("Write its id."), { field: "commit" }));
+    if (body.branch === "") throw Object.assign(new Error("Choose one."), { field: "branch" });
+    if (body.commit === "") throw Object.assign(new Error("Write its id."), { field: "commit" });
     // The same question has the same id however often it is asked, so that an answer that got lost makes no second run.
     const key = JSON.stringify(body);
     if (!ids.has(key)) ids.set(key, crypto.randomUUID());
-    try {
-      return await call("POST", `stacks/stacks/${part(stack.name)}/runs`, { body: { ...body, requestId: ids.get(key) }, signal });
-    } catch (error) {
-      return refused(error);
-    }
+    return call("POST", `stacks/stacks/${part(stack.name)}/runs`, { body: { ...body, requestId: ids.get(key) }, signal });
+  };
+  // At its field, where that is shown.
+  const refused = (error) => {
+    const one = { branch, commit, kind };
+    const at = error.field && what.value !== "head" ? one[error.field] : error.field === "kind" ? kind : null;
+    if (!at) return problem(error);
+    at.refuse(error.message);
+    at.focus();
+    return null;
   };
   const run = await ask({
     title: `Run ${stack.name} now`,
@@ -256,6 +257,7 @@ async function runNow(stack, list, signal) {
     confirm: "Run now",
     busy: "Asking …",
     act,
+    refused,
   });
   if (!run || signal.aborted) return;
   list.put(run);
@@ -280,7 +282,7 @@ async function remove(stack, signal) {
       { class: "column" },
       h("p", {}, `Pushes to ${stack.project.name}/${stack.repository.name} and pull requests into it ask for no more runs of this stack.`),
       open,
-      h("p", {}, "Nothing changes in the repository, and nothing that its runs have made is removed. Runs that have ended are kept as long as others. It cannot be undone, but a stack of the same name can be created again."),
+      h("p", {}, "Nothing changes in the repository, and nothing that its runs have made is removed. Runs that have ended are kept as long as others. It cannot be undone; a stack that is created again under this name lists the old runs, too."),
     ),
     confirm: "Delete stack",
     danger: true,

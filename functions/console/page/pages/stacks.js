@@ -16,7 +16,7 @@ import { when } from "../parts/time.js";
 // As many rows at once; more are shown when asked for, so that no page asks for the runs of a thousand stacks.
 const SHOWN = 50;
 const AT_ONCE = 4;
-const COLUMNS = ["Name", "Follows", "Asked for by changes in", "Labels", "Last run"];
+const COLUMNS = ["Name", "Follows", "Runs on changes in", "Labels", "Last run"];
 
 export const title = "Stacks";
 
@@ -116,16 +116,16 @@ function lastRuns(signal) {
   let hasLooked = false;
   const show = (name, run) => {
     known.set(name, run);
-    cells.get(name)?.show(run ? { id: run.id, state: run.state, requestedAt: run.requestedAt } : null);
+    cells.get(name)?.show(run ? { id: run.id, stack: name, state: run.state, requestedAt: run.requestedAt } : null);
   };
   const ask = async () => {
     if (asking >= AT_ONCE || waiting.length === 0 || signal.aborted) return;
     const name = waiting.shift();
     asking += 1;
     try {
-      const { runs } = await get("runs/runs", { stack: name, pageSize: 1 }, signal);
+      const { runs } = await get("runs/runs", { stack: name, pageSize: 3 }, signal);
       // A newer one may have been seen meanwhile.
-      if (!known.has(name)) show(name, runs[0] || null);
+      if (!known.has(name)) show(name, runs.find(counts) || runs[0] || null);
     } catch (error) {
       if (error.name !== "AbortError") cells.get(name)?.show({ trouble: error.message });
     } finally {
@@ -152,7 +152,7 @@ function lastRuns(signal) {
         const { runs } = await get("runs/runs", { pageSize: 100 }, signal);
         const seen = new Set();
         for (const run of runs) {
-          if (seen.has(run.stack)) continue;
+          if (seen.has(run.stack) || !counts(run)) continue;
           seen.add(run.stack);
           show(run.stack, run);
         }
@@ -164,9 +164,12 @@ function lastRuns(signal) {
   };
 }
 
+// What is superseded was never executed: it says nothing of how the stack is.
+const counts = ({ state }) => state !== "superseded";
+
 function lastRun(run) {
   if (!run) return h("span", { class: "quiet" }, "none yet");
   if (run.isWaiting) return h("span", { class: "quiet" }, "…");
   if (run.trouble) return h("span", { class: "quiet", title: run.trouble }, "cannot be read");
-  return [h("a", { href: runPath(run), class: "plain-link" }, badge("run", run.state), h("span", { class: "hidden-visually" }, " run")), h("div", { class: "quiet small" }, when(run.requestedAt))];
+  return [h("a", { href: runPath(run) }, badge("run", run.state), h("span", { class: "hidden-visually" }, ` run of ${run.stack}`)), h("div", { class: "quiet small" }, when(run.requestedAt))];
 }

@@ -36,7 +36,7 @@ export function chart({ link } = {}) {
   const picture = h("div", { class: "chart-picture" });
   const legend = h("ul", { class: "chart-legend", aria: { label: "Legend" } });
   const note = h("p", { class: "quiet small chart-note" }, "Counting …");
-  const asTable = h("div", { class: "chart-table" });
+  const asTable = h("div", { class: "chart-table", tabindex: 0, role: "region", aria: { label: "Deliveries by time and outcome" } });
   const details = h("details", {}, h("summary", {}, "As a table"), asTable);
   const element = h("figure", { class: "chart" }, picture, legend, note, details);
   let drawn = null;
@@ -140,7 +140,7 @@ function entry(outcome, number, prefix, link) {
 function figures({ bins, totals, step }) {
   const outcomes = ORDER.filter((outcome) => totals[outcome]);
   const rows = bins.filter((bin) => bin.total > 0).map((bin) => [span(bin.from, step), ...outcomes.map((outcome) => h("span", { class: "number" }, bin[outcome] || 0)), h("span", { class: "number" }, bin.total)]);
-  return rows.length === 0 ? h("p", { class: "quiet" }, "There is nothing in this time.") : table("Deliveries by time and outcome", ["Time", ...outcomes, "all"], rows);
+  return rows.length === 0 ? h("p", { class: "quiet" }, "There is nothing in this time.") : table("Deliveries, newest last", ["Time", ...outcomes, "all"], rows);
 }
 
 const told = (counts) => ORDER.filter((outcome) => counts[outcome]).map((outcome) => `${counts[outcome]} ${outcome}`).join(", ");

@@ -114,9 +114,12 @@ export function combobox({ id = unique("pick"), placeholder = "", search, onpick
       event.preventDefault();
       if (list.hidden) await look();
       move(event.key === "ArrowDown" ? (active < 0 ? "first" : "next") : active < 0 ? "last" : "previous");
-    } else if (event.key === "Enter" && !list.hidden && active >= 0) {
+    } else if (event.key === "Enter" && !list.hidden) {
+      // While the list is open it is the list that is answered, and not the form.
       event.preventDefault();
-      choose(items[active]);
+      const usable = items.filter((item) => !item.disabled);
+      const chosen = active >= 0 ? items[active] : usable.length === 1 ? usable[0] : null;
+      if (chosen) choose(chosen);
     } else if (event.key === "Escape" && !list.hidden) {
       event.preventDefault();
       event.stopPropagation();

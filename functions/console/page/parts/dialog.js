@@ -6,7 +6,7 @@ import { problem } from "./states.js";
 /**
  * Asks. `content` is a node, or a function that is given `{ready(bool)}` to say whether it may be confirmed, and gives a node.
  * `act` is done on confirming; while it is under way the dialog stays, and a refusal is shown in it: by `refused(error)` where that gives
- * nothing, which is for refusals of a field, or as what it gives. One that `isShown` at a field is not shown again.
+ * nothing, which is for refusals of a field, or as what it gives.
  * @returns a promise of what `act` gave, or of `null` if it was dismissed.
  */
 export function ask({ title, content, confirm, danger = false, busy = "Working â€¦", act, refused = problem }) {
@@ -57,7 +57,7 @@ export function ask({ title, content, confirm, danger = false, busy = "Working â
         fill(yes, confirm);
         isBusy = false;
         update();
-        if (!error.isShown) fill(trouble, refused(error));
+        fill(trouble, refused(error));
       }
     });
     document.body.append(dialog);

@@ -1,6 +1,6 @@
 // Service hooks: what their events are called, and how they are as a whole.
 
-import { WORDS_OF_HOOKS } from "./badge.js";
+import { tone, WORDS_OF_HOOKS } from "./badge.js";
 import { count, listed } from "./words.js";
 
 // As the portal calls them.
@@ -22,20 +22,24 @@ export function isWell(hook) {
   return hook.status === "enabled" && !hook.differs?.length && !hook.trouble;
 }
 
+// What is worst comes first; the rest of it is only counted.
+const WORST = ["missing", "disabledBySystem", "disabledByInactiveIdentity", "unknown", "onProbation", "disabledByUser"];
+const SAID = 2;
+
 /** How the hooks of projects are, in a few words: `{tone, words}`. `projects` as `GET …/service-hooks` has them. */
 export function healthOf(projects) {
   const hooks = projects.flatMap((project) => project.hooks);
   const gone = projects.flatMap((project) => project.missingEvents || []).length;
   if (hooks.length === 0 && gone === 0) return { tone: "warn", words: "no hooks yet" };
-  const counts = new Map();
-  const add = (words) => counts.set(words, (counts.get(words) || 0) + 1);
-  for (const hook of hooks) {
-    if (hook.status !== "enabled") add(WORDS_OF_HOOKS[hook.status] || hook.status);
-    else if (hook.differs?.length) add("changed by somebody");
-    else if (hook.trouble) add("could not be looked at");
-  }
-  if (gone) counts.set("not made", gone);
-  if (counts.size === 0) return { tone: "good", words: `${count(hooks.length, "hook")} well` };
-  const isBad = gone > 0 || hooks.some((hook) => !["enabled", "disabledByUser", "onProbation"].includes(hook.status));
-  return { tone: isBad ? "bad" : "warn", words: listed([...counts].map(([words, number]) => `${number} ${words}`)) };
+  const kinds = [
+    [gone, "not made", "bad"],
+    ...WORST.map((status) => [hooks.filter((hook) => hook.status === status).length, WORDS_OF_HOOKS[status], tone("hook", status)]),
+    [hooks.filter((hook) => hook.status === "enabled" && hook.differs?.length).length, "changed by somebody", "warn"],
+    [hooks.filter((hook) => hook.status === "enabled" && !hook.differs?.length && hook.trouble).length, "could not be looked at", "warn"],
+  ].filter(([number]) => number > 0);
+  if (kinds.length === 0) return { tone: "good", words: hooks.every(isWell) ? `${count(hooks.length, "hook")} well` : "unknown" };
+  const said = kinds.slice(0, SAID).map(([number, words]) => `${number} ${words}`);
+  const rest = kinds.slice(SAID).reduce((sum, [number]) => sum + number, 0);
+  const isBad = kinds.some(([, , of]) => of === "bad");
+  return { tone: isBad ? "bad" : "warn", words: listed(rest ? [...said, `${rest} more`] : said) };
 }

@@ -23,7 +23,7 @@ export const runPath = ({ id }) => `/runs/${part(id)}`;
 /** Why a run ended without having been executed to its end; null where it was, or may be yet. */
 export function endedBecause({ state, canceledBecause, supersededBy }) {
   if (state === "canceled") return `Canceled: ${CANCELED[canceledBecause] || canceledBecause || "somebody canceled it"}.`;
-  if (state === "superseded") return `Superseded: ${supersededBy ? `push ${supersededBy}, which is newer,` : "a newer push"} had its run before this one was understood. It is kept for the record and was never announced.`;
+  if (state === "superseded") return supersededBy ? `Superseded by push ${supersededBy}, which is newer.` : "Superseded by a newer push.";
   return null;
 }
 

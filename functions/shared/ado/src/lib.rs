@@ -232,7 +232,7 @@ impl AdoClient {
         repository: &str,
         name: &str,
     ) -> Result<Option<Branch>, AdoError> {
-        let prefix = name.strip_prefix("refs/heads/").unwrap_or(name);
+        let prefix = name.strip_prefix(domain::stack::HEADS).unwrap_or(name);
         let mut continuation: Option<String> = None;
         for _ in 0..MOST_PAGES {
             let page = self

@@ -6,8 +6,9 @@ use std::{
 };
 
 use aws_config::{
-    default_provider::credentials::DefaultCredentialsChain,
-    default_provider::region::DefaultRegionChain,
+    Region,
+    default_provider::{credentials::DefaultCredentialsChain, region::DefaultRegionChain},
+    meta::region::RegionProviderChain,
 };
 use aws_credential_types::{
     Credentials,
@@ -33,10 +34,15 @@ pub struct Person {
 }
 
 impl Person {
-    /// With AWS' usual chain: the environment, a profile, SSO, a role. `region` is the one that was given, if any.
+    /// With AWS' usual chain: the environment, a profile, SSO, a role. `region` is the one that was given, if any; a role is
+    /// asked for in that one, or in the one of the `url` that is to be called.
     #[must_use]
-    pub fn of_this_machine(region: Option<String>) -> Self {
-        Self::new(region, SharedCredentialsProvider::new(Chain::default()))
+    pub fn of_this_machine(region: Option<String>, url: &str) -> Self {
+        let chain = Chain {
+            region: region.clone().or_else(|| region_of(url)),
+            kept: Arc::default(),
+        };
+        Self::new(region, SharedCredentialsProvider::new(chain))
     }
 
     /// With given credentials.
@@ -81,8 +87,11 @@ impl Person {
 
 /// AWS' usual chain, begun anew whenever it is asked: one that has read a profile once does not see that it has changed, or
 /// that there is one by now. What it gave is kept for a while, since it may be a call of SSO or a program to start.
-#[derive(Clone, Debug, Default)]
-struct Chain(Arc<Mutex<Option<Kept>>>);
+#[derive(Clone, Debug)]
+struct Chain {
+    region: Option<String>,
+    kept: Arc<Mutex<Option<Kept>>>,
+}
 
 #[derive(Debug)]
 struct Kept {
@@ -115,12 +124,14 @@ impl ProvideCredentials for Chain {
 impl Chain {
     async fn provide(&self) -> Provided {
         // Whoever comes meanwhile waits, and is given the same.
-        let mut kept = self.0.lock().await;
+        let mut kept = self.kept.lock().await;
         let now = SystemTime::now();
         if let Some(kept) = kept.as_ref().filter(|it| it.until > now) {
             return Ok(kept.credentials.clone());
         }
+        let region = self.region.clone().map(Region::new);
         let credentials = DefaultCredentialsChain::builder()
+            .region(RegionProviderChain::first_try(region).or_default_provider())
             .build()
             .await
             .provide_credentials()

@@ -149,6 +149,12 @@ pub struct RefUpdate {
     pub forced: bool,
 }
 
+/// Whether the id of an object says that there is none. Source: facts 4.2, forty zeros.
+#[must_use]
+pub fn is_no_object(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte == b'0')
+}
+
 /// What a ref's objects say happened to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefChange {
@@ -161,13 +167,10 @@ pub enum RefChange {
 }
 
 impl RefUpdate {
-    /// What happened to the ref. Source: facts 4.2, forty zeros stand for "no object".
+    /// What happened to the ref.
     #[must_use]
     pub fn change(&self) -> RefChange {
-        let is_nothing = |id: &Option<String>| {
-            id.as_deref()
-                .is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte == b'0'))
-        };
+        let is_nothing = |id: &Option<String>| id.as_deref().is_some_and(is_no_object);
         match (
             is_nothing(&self.old_object_id),
             is_nothing(&self.new_object_id),

@@ -81,6 +81,17 @@ impl Lineup {
         endless.count()
     }
 
+    /// Until when passwords other than `current` count: one that was before it may have a while left.
+    #[must_use]
+    pub fn others(&self, current: &[u8; 32], now: Timestamp) -> Others {
+        let others = self.0.iter().filter(|slot| slot.sha256 != *current);
+        match others.map(|slot| slot.ends).max() {
+            Some(end) if end == Timestamp::MAX => Others::WithoutEnd,
+            Some(end) if now < end => Others::Until(end),
+            _ => Others::Ended,
+        }
+    }
+
     /// Whether `presented`, the digest of what a caller sent, is one of these and still counts at `now`. Every slot is
     /// compared, each in constant time, so that the time it takes tells a caller nothing.
     #[must_use]
@@ -91,6 +102,17 @@ impl Lineup {
         }
         found.into()
     }
+}
+
+/// Until when the passwords beside the current one count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// None counts any more.
+    Ended,
+    /// The last of them counts until then.
+    Until(Timestamp),
+    /// One has no end: a rotation has not ended.
+    WithoutEnd,
 }
 
 /// [`MOST_DIGESTS`] passwords are alive already.
@@ -198,6 +220,26 @@ mod tests {
         assert!(matches("old", "2026-11-23T11:59:59Z"));
         assert!(!matches("old", "2026-11-23T12:00:00Z"));
         assert!(!matches("other", "2026-11-23T11:00:00Z"));
+    }
+
+    #[test]
+    fn of_the_passwords_beside_the_current_one_the_last_end_counts_until_it_has_come() {
+        let current = PasswordDigest::of(b"current").sha256;
+        let until = |ends: &[Option<&str>]| {
+            let before = ends.iter().map(|end| digest("before", *end));
+            let kept: Vec<_> = before.chain([digest("current", None)]).collect();
+            Lineup::new(&kept).others(&current, at("2026-11-23T12:00:00Z"))
+        };
+        let (past, soon, later) = (
+            Some("2026-11-23T12:00:00Z"),
+            Some("2026-11-23T13:00:00Z"),
+            Some("2026-11-23T14:00:00Z"),
+        );
+        assert_eq!(until(&[]), Others::Ended);
+        assert_eq!(until(&[past]), Others::Ended);
+        let last = Others::Until(at("2026-11-23T14:00:00Z"));
+        assert_eq!(until(&[past, later, soon]), last);
+        assert_eq!(until(&[soon, None]), Others::WithoutEnd);
     }
 
     #[test]

@@ -135,7 +135,7 @@ pub struct Pass {
     pub failing: u32,
     /// Those that a person stopped.
     pub stopped: u32,
-    /// Those that are not there any more.
+    /// Those that are not there any more, or that were never made since making a project's was cut off.
     pub missing: u32,
     /// Those that were mended.
     pub mended: u32,

@@ -8,15 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 use crate::{
     Changed, Event, EventType, Guid, Stack, StackKind, StackName,
     event::{Comment, CommentChange, PullRequest, Push, RefChange, RefUpdate, Repository},
+    stack::HEADS,
     summary::plain,
     touch::Touch,
 };
 
 /// How many refs of one push that no stack tracks are looked at for the sake of modules.
-const MOST_UNTRACKED: usize = 50;
-
-/// What the ref of every branch begins with.
-const HEADS: &str = "refs/heads/";
+pub const MOST_UNTRACKED: usize = 50;
 
 /// What a comment says that asks for a run.
 const COMMAND: [&str; 2] = ["/stackhook", "run"];
@@ -158,7 +156,7 @@ pub fn followed<'a>(push: &'a Push, stacks: &'a [Stack]) -> (Followed<'a>, Aside
         }
         let mut followers = Vec::new();
         for stack in stacks {
-            if follows(stack, update) {
+            if follows(stack, &update.name) && update.change() != RefChange::Deleted {
                 followers.push(stack);
             } else if !aside.contains_key(&stack.name) {
                 aside.insert(&stack.name, (stack, why_not(update)));
@@ -167,7 +165,7 @@ pub fn followed<'a>(push: &'a Push, stacks: &'a [Stack]) -> (Followed<'a>, Aside
         if followers.is_empty() {
             continue;
         }
-        let is_tracked = |stack: &&&Stack| stack.branch.as_str() == update.name;
+        let is_tracked = |stack: &&&Stack| tracks(stack, &update.name);
         if !followers.iter().any(|stack| is_tracked(&stack)) {
             only_by_modules += 1;
             if only_by_modules > MOST_UNTRACKED {
@@ -215,7 +213,7 @@ pub fn is_closed(status: &str) -> Option<String> {
 /// Why a pull request into `target`, the full name of a ref, does not concern a stack.
 #[must_use]
 pub fn goes_elsewhere(stack: &Stack, target: &str) -> Option<String> {
-    (stack.branch.as_str() != target).then(|| {
+    (!tracks(stack, target)).then(|| {
         let target = target.strip_prefix(HEADS).unwrap_or(target);
         format!(
             "the pull request goes into `{}`, which is not tracked",
@@ -236,11 +234,16 @@ pub fn is_not_wanted(stack: &Stack, is_fork: bool, is_draft: bool) -> Option<&'s
     }
 }
 
-/// Whether a ref that was updated is one that a stack follows: its branch; of a module every branch.
-fn follows(stack: &Stack, update: &RefUpdate) -> bool {
-    update.name.starts_with(HEADS)
-        && update.change() != RefChange::Deleted
-        && (stack.kind == StackKind::Module || update.name == stack.branch.as_str())
+/// Whether a ref, by its full name, is the branch of a stack.
+#[must_use]
+pub fn tracks(stack: &Stack, name: &str) -> bool {
+    stack.branch.as_str() == name
+}
+
+/// Whether a ref, by its full name, is one whose pushes mean anything to a stack: its branch; to a module every branch.
+#[must_use]
+pub fn follows(stack: &Stack, name: &str) -> bool {
+    name.starts_with(HEADS) && (stack.kind == StackKind::Module || tracks(stack, name))
 }
 
 /// Why a ref that was updated is none that a stack follows.
@@ -253,7 +256,7 @@ fn why_not(update: &RefUpdate) -> String {
 }
 
 fn in_words(name: &str) -> String {
-    let kinds = [("refs/heads/", "branch"), ("refs/tags/", "tag")];
+    let kinds = [(HEADS, "branch"), ("refs/tags/", "tag")];
     let named = kinds
         .iter()
         .find_map(|(prefix, kind)| Some(format!("{kind} `{}`", plain(name.strip_prefix(prefix)?))));

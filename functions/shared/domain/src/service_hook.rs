@@ -18,6 +18,16 @@ pub const EVENTS: [(EventType, &str); 5] = [
     (EventType::PullRequestCommented, "2.0"),
 ];
 
+/// The events that a project has no hook for, by the hooks that are known of it.
+#[must_use]
+pub fn missing_events<'a>(of_project: impl IntoIterator<Item = &'a ServiceHook>) -> Vec<EventType> {
+    let mut missing = EVENTS.map(|(event, _)| event).to_vec();
+    for hook in of_project {
+        missing.retain(|event| *event != hook.event_type);
+    }
+    missing
+}
+
 /// A subscription that Stackhook made, or took over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,6 +43,9 @@ pub struct ServiceHook {
     /// Whether a person made it, to our endpoint, before Stackhook took it over.
     #[serde(default)]
     pub taken_over: bool,
+    /// Whether a person wanted it deleted, which could not be: none is made beside it until a person asks for that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unwanted: bool,
     /// The tag of the password that it was last given ([`crate::PasswordDigest::tag`]): what reads back is asterisks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
@@ -64,7 +77,7 @@ pub struct Health {
     /// How many of its notifications failed in the seven days before, as far as was looked.
     #[serde(default)]
     pub failed_notifications: u32,
-    /// Why it could not be mended, in words.
+    /// Why it could not be looked at or mended, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// The status that the bus was last told of: one event for each change.

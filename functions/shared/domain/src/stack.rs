@@ -16,7 +16,7 @@ const LONGEST: usize = 400;
 /// The most globs of a stack.
 const MOST_GLOBS: usize = 50;
 /// What the ref of every branch begins with.
-const HEADS: &str = "refs/heads/";
+pub const HEADS: &str = "refs/heads/";
 
 /// What kind of thing follows a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use crate::event::{
     Comment, CommentChange, Event, EventType, PullRequest, PullRequestChange, Push, RefChange,
     RefUpdate, Repository, UpdateHint,
 };
+use crate::stack::HEADS;
 
 /// How many characters of a title, name or comment are shown.
 const MOST_CHARACTERS: usize = 120;
@@ -257,13 +258,13 @@ pub fn place(repository: Option<&Repository>) -> String {
 fn optional_ref(name: Option<&str>) -> String {
     name.map_or_else(
         || "?".to_owned(),
-        |name| plain(name.strip_prefix("refs/heads/").unwrap_or(name)),
+        |name| plain(name.strip_prefix(HEADS).unwrap_or(name)),
     )
 }
 
 /// `branch main`, `tag v1`, or the full name of any other ref.
 fn ref_name(name: &str) -> String {
-    if let Some(branch) = name.strip_prefix("refs/heads/") {
+    if let Some(branch) = name.strip_prefix(HEADS) {
         format!("branch {}", plain(branch))
     } else if let Some(tag) = name.strip_prefix("refs/tags/") {
         format!("tag {}", plain(tag))

@@ -342,6 +342,7 @@ impl Making<'_> {
             event_type: event_type.clone(),
             since: self.now,
             taken_over,
+            unwanted: false,
             password: Some(self.tag.clone()),
             health: Health {
                 healthy_at: healthy_at.unwrap_or(self.now),
@@ -378,6 +379,7 @@ impl Making<'_> {
             .seen_in_passing(status_of(subscription), differs, self.now);
         ServiceHook {
             project: self.what.project.clone(),
+            unwanted: hook.unwanted && self.how == How::Mending,
             health: Health {
                 owner: subscription.created_by.clone().or(health.owner.clone()),
                 ..health
