@@ -102,7 +102,7 @@ def planted(page: Page) -> object:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_what_others_wrote_is_text_and_does_nothing(visit: Callable[..., Visit], hostile: Hostile, name: str) -> None:
+def test_p6_p15_u5_what_others_wrote_is_text_and_does_nothing(visit: Callable[..., Visit], hostile: Hostile, name: str) -> None:
     page = visit().open(PAGES[name].format(**vars(hostile)))
     looks.settle(page)
     assert planted(page) == 0
@@ -150,7 +150,7 @@ def test_the_form_s_preview_shows_hostile_summaries_as_text(visit: Callable[...,
     assert planted(page) == 0
 
 
-def test_the_payload_is_searched_and_shown_as_text(visit: Callable[..., Visit], hostile: Hostile) -> None:
+def test_p6_p15_the_payload_is_searched_and_shown_as_text(visit: Callable[..., Visit], hostile: Hostile) -> None:
     page = visit().open(f"/deliveries/{hostile.forged}")
     payload = page.get_by_role("region", name="The payload")
     expect(payload).to_contain_text("window.planted='html'")
@@ -163,7 +163,7 @@ def test_the_payload_is_searched_and_shown_as_text(visit: Callable[..., Visit], 
 
 
 @pytest.mark.parametrize("address", [ADDRESS, "JaVaScRiPt:window.planted=1", "data:text/html,<script>1</script>", "//evil.example/", "https://user:password@evil.example/", " javascript:alert(1)"])
-def test_an_executor_s_address_is_no_link_unless_it_is_one_of_the_web(visit: Callable[..., Visit], world: World, hostile: Hostile, address: str) -> None:
+def test_u5_an_executor_s_address_is_no_link_unless_it_is_one_of_the_web(visit: Callable[..., Visit], world: World, hostile: Hostile, address: str) -> None:
     """`runs` refuses such addresses; were one there all the same, the page would not follow it."""
     page = visit().open()
 

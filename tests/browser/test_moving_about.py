@@ -91,7 +91,7 @@ def test_two_tabs_have_one_session(visit: Callable[..., Visit], paths: list[tupl
     expect(second.get_by_role("button", name="Run now")).to_be_enabled()
 
 
-def test_what_two_tabs_change_at_once_is_not_overwritten(visit: Callable[..., Visit], world: World, paths: list[tuple[str, str]]) -> None:
+def test_u8_what_two_tabs_change_at_once_is_not_overwritten(visit: Callable[..., Visit], world: World, paths: list[tuple[str, str]]) -> None:
     visitor = visit()
     mine, others = visitor.open(f"/stacks/{STACK}/edit"), visitor.open(f"/stacks/{STACK}/edit")
     root = mine.get_by_label("Project root")
@@ -140,7 +140,7 @@ def test_a_console_that_has_ended_is_told_of_with_what_to_do(visit: Callable[...
         console.restart()
 
 
-def test_who_clicks_twice_sets_up_once(visit: Callable[..., Visit], world: World, name: str) -> None:
+def test_u8_who_clicks_twice_sets_up_once(visit: Callable[..., Visit], world: World, name: str) -> None:
     visitor = visit()
     page = visitor.open("/integrations/-/set-up")
     forms.fill_in_integration(page, name=name, url=world.organization, token=world.token)

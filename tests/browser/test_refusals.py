@@ -47,7 +47,7 @@ def refused(page: Page, field: Locator, words: str) -> None:
         "https://dev.azure.com",
     ],
 )
-def test_a_url_that_is_no_organization_is_refused_at_its_field(visit: Callable[..., Visit], world: World, name: str, url: str) -> None:
+def test_u1_a_url_that_is_no_organization_is_refused_at_its_field(visit: Callable[..., Visit], world: World, name: str, url: str) -> None:
     page = visit().open("/integrations/-/set-up")
     forms.fill_in_integration(page, name=name[:40], url=url, token=world.token, projects="Harbor")
     page.get_by_label("Description").fill("What was typed")
@@ -61,7 +61,7 @@ def test_a_url_that_is_no_organization_is_refused_at_its_field(visit: Callable[.
 
 
 @pytest.mark.parametrize(("kind", "words"), [("expired", "expired"), ("withoutScope", "Code (Read"), ("unknown", "token"), ("otherOrganization", "token")])
-def test_a_token_that_does_not_work_is_refused_at_its_field(visit: Callable[..., Visit], world: World, name: str, kind: str, words: str) -> None:
+def test_u4_a_token_that_does_not_work_is_refused_at_its_field(visit: Callable[..., Visit], world: World, name: str, kind: str, words: str) -> None:
     page = visit().open("/integrations/-/set-up")
     forms.fill_in_integration(page, name=name[:40], url=world.organization, token=world.tokens[kind])
     save(page)
