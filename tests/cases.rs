@@ -47,6 +47,8 @@ fn tests() -> Result<BTreeSet<String>> {
                 folders.push(path);
             } else if path.extension().is_some_and(|it| it == "rs") {
                 names.extend(tests_in(&fs::read_to_string(&path)?));
+            } else if path.extension().is_some_and(|it| it == "py") {
+                names.extend(browser_tests_in(&fs::read_to_string(&path)?));
             }
         }
     }
@@ -68,6 +70,16 @@ fn tests_in(source: &str) -> Vec<String> {
         }
     }
     names
+}
+
+/// The tests of a Python file, without what makes them tests.
+fn browser_tests_in(source: &str) -> Vec<String> {
+    let functions = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("def test_"));
+    functions
+        .filter_map(|rest| rest.split_once('(').map(|(name, _)| name.to_owned()))
+        .collect()
 }
 
 /// The ids that a test's name begins with: `s5_s6_what_…` has S5 and S6.

@@ -18,8 +18,8 @@ class Console:
     def __init__(self, program: Path, stack: dict[str, Any], folder: Path) -> None:
         self._program = program
         self._called = str(stack["environment"])
-        self._ready = folder / "console.json"
-        self._log = folder / "logs" / "console.log"
+        self._ready = folder / "browsed.json"
+        self._log = folder / "logs" / "browsed.log"
         # Nothing else of this machine: no profile, no session of somebody's account.
         self._environment = {
             "HOME": str(folder / "home"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
+import forms
 import looks
 from visits import Visit
 from world import World, until
@@ -72,18 +73,8 @@ def decided(world: World) -> list[dict[str, str]]:
     return [it for it in world.deliveries(INTEGRATION) if it["outcome"] != "stored"]
 
 
-def pick(page: Page, label: str, words: str) -> None:
-    """Picks in one of the form's pickers, as somebody does who types."""
-    box = page.get_by_role("combobox", name=label)
-    box.fill(words)
-    page.get_by_role("option", name=words, exact=False).first.click()
-    expect(box).to_have_value(words)
-
-
 def fill_in_stack_form(page: Page) -> None:
-    pick(page, "Integration", INTEGRATION)
-    pick(page, "Project", "Harbor")
-    pick(page, "Repository", "platform")
+    forms.picked(page, INTEGRATION)
     page.get_by_label("Project root").fill("prod")
     expect(page.get_by_role("list", name="Deliveries, newest first").get_by_role("listitem").first).to_be_visible()
 

@@ -25,8 +25,9 @@ class Visit:
             timezone_id="UTC",
         )
         self.context.set_default_timeout(20_000)
+        self.context.grant_permissions(["clipboard-read", "clipboard-write"])
         self.asked: list[str] = []
-        self.bodies: list[str] = []
+        self.posted: list[str] = []
         self.troubles: list[str] = []
         self.expected: list[str] = []
         self.context.on("request", self._request)
@@ -63,6 +64,8 @@ class Visit:
 
     def _request(self, request: Request) -> None:
         self.asked.append(request.url)
+        if request.method == "POST":
+            self.posted.append(request.url)
 
     def _message(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not message.text.startswith(ANSWERED):

@@ -83,6 +83,11 @@ class World:
         wanted = {"source": source, "title": title, **members}
         return self.organization_control("POST", f"projects/{quote(project)}/repositories/{quote(repository)}/pullRequests", wanted)
 
+    def subscriptions(self, endpoint: str) -> list[Any]:
+        """The service hooks that send there."""
+        answer = self.organization_control("GET", "subscriptions")
+        return [it for it in answer["subscriptions"] if it["consumerInputs"]["url"] == endpoint]
+
     def deliveries(self, integration: str) -> list[Any]:
         return list(self.call("GET", f"deliveries/deliveries?integration={integration}")["deliveries"])
 
