@@ -345,7 +345,7 @@ function pickers({ integrations, stack, signal, onchange }) {
     integration: field("integration", "Integration", boxes.integration, { hint: "The Azure DevOps organization." }),
     project: field("project", "Project", boxes.project, { hint: "Type a part of its name, or look with the arrow keys." }),
     repository: field("repository", "Repository", boxes.repository, { hint: "One that the integration's token can see." }),
-    branch: field("branch", "Branch", boxes.branch, { hint: "The tracked one; the repository's default is proposed. Type how its name begins." }),
+    branch: field("branch", "Branch", boxes.branch, { hint: "The tracked one. Type how its name begins." }),
   };
   const value = () => Object.fromEntries(Object.entries(boxes).map(([key, box]) => [key, box.picked ? box.picked.value : box.input.value.trim()]));
   return {
