@@ -175,18 +175,24 @@ function hooksTable({ project, hooks }) {
       h("span", {}, badge("hook", hook.status), " ", h("span", { class: "quiet small" }, "since ", when(hook.since))),
       hook.owner || h("span", { class: "quiet" }, "not known"),
       hook.lastSuccess ? when(hook.lastSuccess) : h("span", { class: "quiet" }, "none in seven days"),
-      h(
-        "div",
-        { class: "column tight" },
-        hook.differs?.length > 0 ? h("span", {}, h("span", { class: "badge", data: { tone: "warn" } }, "changed"), " ", hook.differs.map((one, at) => [at > 0 && ", ", h("code", {}, one)])) : h("span", { class: "quiet" }, "nothing"),
-        hook.failedNotifications > 0 && h("span", { class: "small" }, `${count(hook.failedNotifications, "notification")} failed in seven days`),
-        hook.trouble && h("span", { class: "small" }, sentence(hook.trouble)),
-      ),
+      differences(hook),
     ]),
   );
   made.dataset.layout = "fixed";
   for (const wide of [...made.querySelectorAll("th")].slice(0, 2)) wide.dataset.wide = "";
   return made;
+}
+
+/** What of a hook is not as it was made, and what went wrong with it. */
+function differences({ differs = [], failedNotifications, trouble }) {
+  if (differs.length === 0 && !failedNotifications && !trouble) return h("span", { class: "quiet" }, "nothing");
+  return h(
+    "div",
+    { class: "column tight" },
+    differs.length > 0 && h("span", {}, h("span", { class: "badge", data: { tone: "warn" } }, "changed"), " ", differs.map((one, at) => [at > 0 && ", ", h("code", {}, one)])),
+    failedNotifications > 0 && h("span", { class: "small" }, `${count(failedNotifications, "notification")} failed in seven days`),
+    trouble && h("span", { class: "small" }, sentence(trouble)),
+  );
 }
 
 /** The row that makes the hooks of one more project. */
