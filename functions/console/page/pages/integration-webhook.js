@@ -21,13 +21,13 @@ const HOURS = { usual: 24, most: 168 };
 export function webhookCard(integration, { path, signal }) {
   const password = h("code", { class: "secret" }, DOTS);
   const trouble = h("div");
-  const before = h("div", { class: "reserve", role: "status" }, h("p", { class: "quiet small" }, "Whether a password before this one still counts is shown with it."));
+  const before = h("div", { class: "reserve", role: "status" });
   const rotated = h("div");
   // The one place where it is, while it is shown or copied.
   let secret = null;
 
   const previous = (until) => {
-    if (until === undefined) return fill(before, h("p", { class: "quiet small" }, "No password before this one counts any more."));
+    if (until === undefined) return fill(before, h("p", { class: "quiet small" }, "No other password counts."));
     fill(
       before,
       until === null
@@ -35,6 +35,7 @@ export function webhookCard(integration, { path, signal }) {
         : h("p", { class: "small" }, h("span", { class: "badge", data: { tone: "info" } }, "two passwords count"), " The one before ends ", when(until), ", on ", at(until), "."),
     );
   };
+  previous(integration.previousPasswordValidUntil);
   const hide = () => {
     secret = null;
     fill(password, DOTS);
