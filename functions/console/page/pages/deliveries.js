@@ -483,7 +483,7 @@ async function sendAgain(filters) {
         const answer = await call("POST", "deliveries/redeliveries", { body: { ...body, rerun: wish.rerun, requestId: wish.requestId, pageToken: wish.pageToken } });
         sum(wish, answer);
         wish.pageToken = answer.nextPageToken;
-        fill(place, `${wish.redelivered.toLocaleString("en")} of ${many(wish.total, "delivery", "deliveries")} sent again.`);
+        fill(place, `${wish.redelivered.toLocaleString("en")} sent again so far; ${many(wish.total, "delivery was", "deliveries were")} counted.`);
       } while (wish.pageToken);
       return wish;
     },

@@ -35,6 +35,7 @@ const NO_EVENT = {
 // How long what comes of a redelivery is waited for.
 const PATIENCE = 120_000;
 const MOST_STATES = 20;
+const LARGE = 200_000;
 
 export function render({ params, signal }) {
   const path = `deliveries/deliveries/${part(params.id)}`;
@@ -109,6 +110,8 @@ export function render({ params, signal }) {
       if (hasFocus) again.focus();
       return;
     }
+    // A large one is read anew less often.
+    if (awaited && delivery.payloadSize > LARGE && looks % 5 !== 0) return;
     let now;
     try {
       // Its row in the log is small, however large the payload is.
