@@ -17,17 +17,41 @@ import { count, sentence } from "../parts/words.js";
 const DOTS = "•".repeat(24);
 const HOURS = { usual: 24, most: 168 };
 
+// Until when the password before counts is said with the password alone, which is not read before somebody asks. So what was said of it, which
+// is no secret, stays for the next look at the page.
+const KEPT = "stackhook-previous-password";
+
+function kept({ name, createdAt }) {
+  const until = read()[`${name} ${createdAt}`];
+  return Date.parse(until) > Date.now() ? until : undefined;
+}
+
+function keep({ name, createdAt }, until) {
+  const all = Object.entries(read()).filter(([key, moment]) => key !== `${name} ${createdAt}` && Date.parse(moment) > Date.now());
+  if (until) all.push([`${name} ${createdAt}`, until]);
+  localStorage.setItem(KEPT, JSON.stringify(Object.fromEntries(all)));
+}
+
+function read() {
+  try {
+    return JSON.parse(localStorage.getItem(KEPT)) || {};
+  } catch {
+    return {};
+  }
+}
+
 /** @returns the card, with `focusPassword()` and `previous(until)`, which shows until when the password before counts. */
 export function webhookCard(integration, { path, signal }) {
   const password = h("code", { class: "secret" }, DOTS);
   const trouble = h("div");
-  const before = h("div", { class: "reserve", role: "status" }, h("p", { class: "quiet small" }, "Whether a password before this one still counts is shown with it."));
+  const before = h("div", { class: "reserve", role: "status" }, h("p", { class: "quiet small" }, "Whether the password before this one still counts is said once you press Show."));
   const rotated = h("div");
   // The one place where it is, while it is shown or copied.
   let secret = null;
 
   const previous = (until) => {
-    if (until === undefined) return fill(before, h("p", { class: "quiet small" }, "No password before this one counts any more."));
+    keep(integration, until);
+    if (until === undefined) return fill(before, h("p", { class: "quiet small" }, "Only this password counts."));
     fill(
       before,
       until === null
@@ -35,11 +59,12 @@ export function webhookCard(integration, { path, signal }) {
         : h("p", { class: "small" }, h("span", { class: "badge", data: { tone: "info" } }, "two passwords count"), " The one before ends ", when(until), ", on ", at(until), "."),
     );
   };
+  if (kept(integration)) previous(kept(integration));
   const hide = () => {
     secret = null;
     fill(password, DOTS);
   };
-  const read = async () => {
+  const fetched = async () => {
     fill(trouble);
     const answer = await get(`${path}/webhook`, {}, signal);
     previous(answer.previousPasswordValidUntil);
@@ -64,7 +89,7 @@ export function webhookCard(integration, { path, signal }) {
     toggle.setAttribute("aria-busy", "true");
     fill(toggle, "Reading …");
     try {
-      secret = await read();
+      secret = await fetched();
       fill(password, secret);
       showing(true);
     } catch (error) {
@@ -81,7 +106,7 @@ export function webhookCard(integration, { path, signal }) {
     signal,
     failed,
     act: async () => {
-      const value = secret ?? (await read());
+      const value = secret ?? (await fetched());
       try {
         await navigator.clipboard.writeText(value);
         toast("Copied the webhook password.");
