@@ -4,7 +4,8 @@ import { all, get, part } from "../api.js";
 import { announce } from "../app.js";
 import { fill, h } from "../dom.js";
 import { chart } from "../parts/chart.js";
-import { foreign, many, read, reasoned, since, typeWords } from "../parts/deliveries.js";
+import { many, read, reasoned, since } from "../parts/deliveries.js";
+import { trigger } from "../parts/hooks.js";
 import { poll } from "../parts/poll.js";
 import { loading } from "../parts/states.js";
 import { at, daysUntil, when } from "../parts/time.js";
@@ -15,7 +16,7 @@ const SECONDS = 30;
 const [HOUR, DAY] = [3_600_000, 86_400_000];
 // The hooks of so many integrations are looked at, so many at once.
 const [MOST_INTEGRATIONS, AT_ONCE] = [40, 4];
-// The schedule comes each quarter of an hour.
+// The schedule comes every 15 minutes, and where somebody has set it otherwise at least every 30.
 const LATE = 2 * HOUR;
 const EXPIRES_SOON = 30;
 
@@ -225,7 +226,7 @@ function ofHooks({ integration, projects, gap, lastPass }, add) {
     }
     const changed = hooks.filter((hook) => hook.status === "enabled" && hook.differs?.length > 0);
     if (changed.length > 0) add(5, "warn", `differs-${key}`, [`${many(changed.length, "service hook")} of `, ...name, " was changed by somebody".replace("was", changed.length === 1 ? "was" : "were")], ["Other than Stackhook made them: ", quoted([...new Set(changed.flatMap((hook) => hook.differs))].join(", ")), ". Some events may not be sent, or not be taken."], ["Mend them on the integration's page, unless the schedule does."], LINK(integration), "Mend the hooks");
-    if (missingEvents?.length > 0) add(5, "warn", `events-${key}`, [`No service hook of `, ...name, ` sends ${many(missingEvents.length, "type")} of event`], ["Not sent: ", quoted(missingEvents.map((one) => typeWords(one.eventType || one)).join(", ")), ". Runs that these ask for are not made."], ["Mend makes the hooks that are not there."], LINK(integration), "Mend the hooks");
+    if (missingEvents?.length > 0) add(5, "warn", `events-${key}`, [`No service hook of `, ...name, ` sends ${many(missingEvents.length, "type")} of event`], ["Not sent: ", quoted(missingEvents.map(trigger).join(", ")), ". Runs that these ask for are not made."], ["Mend makes the hooks that are not there."], LINK(integration), "Mend the hooks");
     const stopped = hooks.filter((hook) => hook.status === "disabledByUser");
     if (stopped.length > 0) add(11, "info", `stopped-${key}`, [`${many(stopped.length, "service hook")} of `, ...name, stopped.length === 1 ? " is disabled by a person" : " are disabled by a person"], ["Stackhook leaves it at that, since it may be on purpose."], ["If it is not: enable them in Azure DevOps, or mend them on the integration's page."], LINK(integration), "See the hooks");
   }
@@ -233,7 +234,7 @@ function ofHooks({ integration, projects, gap, lastPass }, add) {
   if (gap) {
     add(6, "warn", `gap-${integration}`, [`Events of ${integration} may have been lost`], ["Since ", moment(gap.since), ", seen last ", moment(gap.until), ": ", quoted(gap.why), "."], ["Nothing, as a rule: the schedule compares with Azure DevOps what was seen, and what it finds comes into the log as found again. This goes once that is done."], LINK(integration), `See ${integration}`);
   }
-  if (lastPass && Date.parse(lastPass.at) < Date.now() - LATE) add(6, "warn", `pass-${integration}`, [`Nobody has looked after ${integration} for a while`], ["The schedule came last ", moment(lastPass.at), "; it should each quarter of an hour. Hooks are not watched, and what is lost is not found."], ["Look at the function reconcile: its log, its alarm, and the schedule."], LINK(integration), `See ${integration}`);
+  if (lastPass && Date.parse(lastPass.at) < Date.now() - LATE) add(6, "warn", `pass-${integration}`, [`Nobody has looked after ${integration} for a while`], ["The schedule came last ", moment(lastPass.at), "; as a rule it comes every 15 minutes. Hooks are not watched, and what is lost is not found."], ["Look at the function reconcile: its log, its alarm, and the schedule."], LINK(integration), `See ${integration}`);
 }
 
 function ofDeliveries({ parked, quarantined, oversize }, add) {

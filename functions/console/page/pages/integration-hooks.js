@@ -162,7 +162,7 @@ function care({ lastPass, gap }) {
           lastPass.dispatched > 0 && `, ${count(lastPass.dispatched, "forgotten delivery", "forgotten deliveries")} dispatched`,
           lastPass.unfinished ? "; the next pass goes on." : ".",
         )
-      : h("p", { class: "quiet small" }, "Stackhook looks after them every few minutes; it has not yet."),
+      : h("p", { class: "quiet small" }, "Stackhook looks after them by itself, as a rule every 15 minutes; it has not yet."),
   );
 }
 

@@ -27,7 +27,7 @@ export function webhookCard(integration, { path, signal }) {
   let secret = null;
 
   const previous = (until) => {
-    if (until === undefined) return fill(before, h("p", { class: "quiet small" }, "No other password counts."));
+    if (until === undefined) return fill(before, h("p", { class: "quiet small" }, "Only this password counts."));
     fill(
       before,
       until === null

@@ -15,7 +15,7 @@ import { toast } from "../parts/toast.js";
 // As many entries as a list shows; who looks for another one goes on typing.
 const SHOWN = 50;
 const KINDS = [
-  { value: "stack", label: "Stack", hint: "A push to the branch asks for a tracked run, which applies what it says; a pull request into the branch for a proposed one, which only plans." },
+  { value: "stack", label: "Stack", hint: "A push to the branch asks for a tracked run, for your executor to apply; a pull request into the branch for a proposed one, to be planned and not applied." },
   { value: "module", label: "Module", hint: "Every commit is tested: a push to any branch asks for a test run, and nothing is applied." },
 ];
 
