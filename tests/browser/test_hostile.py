@@ -194,6 +194,29 @@ def test_a_type_or_a_state_that_is_called_as_what_every_object_has_is_shown_as_i
     expect(page.get_by_role("region", name="What came")).to_contain_text(f"{word} {word}")
 
 
+@pytest.mark.parametrize("identity", ["..", "."])
+def test_an_id_that_is_dots_leads_to_no_other_call(visit: Callable[..., Visit], hostile: Hostile, identity: str) -> None:
+    """Ids come from Azure DevOps; a browser takes such a part for the folder above."""
+    visitor = visit()
+    page = visitor.open()
+
+    def other(route: Route) -> None:
+        project = {"id": identity, "name": "Harbor"}
+        route.fulfill(json={"projects": [project], "names": ["Harbor"]})
+
+    page.route(f"**/api/setup/integrations/{INTEGRATION}/projects*", other)
+    page.goto(f"{page.url.rstrip('/')}/stacks/-/new")
+    integration = page.get_by_role("combobox", name="Integration")
+    integration.fill(INTEGRATION)
+    page.get_by_role("option", name=INTEGRATION).first.click()
+    page.get_by_role("combobox", name="Project").click()
+    page.get_by_role("option", name="Harbor").click()
+    visitor.asked.clear()
+    page.get_by_role("combobox", name="Repository").click()
+    expect(page.get_by_role("option")).to_contain_text("dots and nothing else")
+    assert not [it for it in visitor.asked if "/api/setup/" in it]
+
+
 def test_addresses_with_hostile_parts_are_no_more_than_pages_that_are_not_there(visit: Callable[..., Visit]) -> None:
     page = visit().open()
     origin = page.url.rstrip("/")

@@ -46,10 +46,12 @@ export function close() {
 }
 
 /**
- * Calls `/api/<path>`, such as `setup/integrations`. `query` is an object; what of it is empty is left out.
+ * Calls `/api/<path>`, such as `setup/integrations`. A part of it that is dots is refused: a browser would take it for the folder above,
+ * and call something else. `query` is an object; what of it is empty is left out.
  * @throws {Refusal} and, where `signal` was used, an AbortError.
  */
 export async function call(method, path, { body, query, signal } = {}) {
+  if (/(^|\/)\.\.?(\/|$)/.test(path)) throw new Refusal(0, { type: "dots", title: "This cannot be asked for", detail: "A name or an id that is dots and nothing else is no part of an address." });
   const search = new URLSearchParams(Object.entries(query || {}).filter(([, value]) => value !== undefined && value !== null && value !== ""));
   // A space as %20: signers and those who check signatures do not agree on what a plus is.
   const address = `/api/${path}${search.size ? `?${String(search).replaceAll("+", "%20")}` : ""}`;
