@@ -16,14 +16,18 @@ export class Refusal extends Error {
   }
 }
 
+const CODE = /^#[\w-]{43}$/;
+
+/** Whether there is a code in the page's address. */
+export const hasCode = () => CODE.test(location.hash);
+
 /**
  * Trades the code in the page's address for a session, and takes it out of the address and of the history.
  * @returns whether there is a session; `false` where a link has to be opened first.
  */
 export async function open() {
-  const code = location.hash.slice(1);
-  const isCode = /^[\w-]{43}$/.test(code);
-  if (isCode) {
+  if (hasCode()) {
+    const code = location.hash.slice(1);
     history.replaceState(null, "", location.pathname + location.search);
     try {
       const answer = await answered(fetch("/session", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ code }) }));

@@ -1,6 +1,6 @@
 // The frame around the pages: which path shows which, what is current, and where the focus goes.
 
-import { get, open } from "./api.js";
+import { get, hasCode, open } from "./api.js";
 import { fill, h } from "./dom.js";
 import { loading, problem } from "./parts/states.js";
 import { toast } from "./parts/toast.js";
@@ -42,6 +42,8 @@ export function announce(words) {
 }
 
 async function show({ focus = true } = {}) {
+  // Not what is drawn anew: questions of a page that is left end with it.
+  if (focus) dispatchEvent(new Event("page-left"));
   ended.abort();
   ended = new AbortController();
   const { signal } = ended;
@@ -153,7 +155,8 @@ async function begin() {
     event.preventDefault();
     go(link.getAttribute("href"));
   });
-  addEventListener("popstate", () => show());
+  // A link that was pasted into a tab of the console changes no more than the fragment, so nothing would be loaded.
+  addEventListener("popstate", () => (hasCode() ? location.reload() : show()));
   addEventListener("session-lost", () => {
     ended.abort();
     closed("The console was started anew, or this page is of another one.");

@@ -5,7 +5,7 @@ import { announce } from "../app.js";
 import { fill, h } from "../dom.js";
 import { badge } from "../parts/badge.js";
 import { copyButton } from "../parts/copy.js";
-import { foreign, many, outcome, reasoned, typeWords } from "../parts/deliveries.js";
+import { foreign, many, outcome, reasoned, short, typeWords } from "../parts/deliveries.js";
 import { ask } from "../parts/dialog.js";
 import { tick } from "../parts/fields.js";
 import { payload, sized } from "../parts/payload.js";
@@ -74,7 +74,7 @@ export function render({ params, signal }) {
 
   const draw = () => {
     fill(heading, foreign(delivery.summary || "A delivery", 400));
-    document.title = `${String(delivery.summary || "Delivery").slice(0, 80)} · Stackhook`;
+    document.title = `${short(delivery.summary || "Delivery", 80)} · Stackhook`;
     drawOutcome();
     drawDecided();
     fill(body, became, decided, h("section", { class: "card", aria: { labelledby: "facts" } }, h("h2", { id: "facts" }, "What came"), facts(delivery)), h("section", { class: "card", aria: { labelledby: "payload" } }, h("h2", { id: "payload" }, "Payload"), payload(delivery)));
@@ -84,7 +84,7 @@ export function render({ params, signal }) {
     delivery = await get(path, {}, signal);
     if (signal.aborted) return;
     draw();
-    announce(String(delivery.summary || "The delivery").slice(0, 200));
+    announce(short(delivery.summary || "The delivery", 200));
   };
   const begin = async () => {
     fill(body, loading("The delivery is read", 8));
