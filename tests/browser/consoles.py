@@ -30,7 +30,7 @@ class Console:
             **{f"{name.upper()}_URL": stack[name] for name in ("setup", "stacks", "runs", "deliveries", "unlink")},
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self._used = ""
+        self._given = ""
         self._start(port=0)
 
     @property
@@ -43,12 +43,11 @@ class Console:
         return int(self.url.rpartition(":")[2])
 
     def code(self) -> str:
-        """The code of a link that nobody has used."""
-        deadline = time.monotonic() + PATIENCE
-        while (link := self._described()["link"]) == self._used:
-            assert time.monotonic() < deadline, "the console wrote no new link"
+        """The code of a link that nobody has used: of a new one, unless nobody has used the last that was given."""
+        deadline = time.monotonic() + 2
+        while (link := self._described()["link"]) == self._given and time.monotonic() < deadline:
             time.sleep(0.02)
-        self._used = link
+        self._given = link
         return str(link).partition("#")[2]
 
     def log(self) -> str:

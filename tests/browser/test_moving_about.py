@@ -10,10 +10,10 @@ from playwright.sync_api import expect
 import forms
 from consoles import Console
 from visits import Visit, kept
-from world import World, until
+from world import World, unique, until
 
-INTEGRATION = "moving"
-STACK = "moving-stack"
+INTEGRATION = unique("moving")
+STACK = unique("moving-stack")
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def paths(world: World) -> Iterator[list[tuple[str, str]]]:
     """Each page with its heading."""
     world.link(INTEGRATION, serviceHookProjects=["Harbor"])
     world.stack_of(STACK, INTEGRATION)
-    world.push({"prod/main.tf": "# moving"}, message="Moving", author="Asha Rao")
+    world.push({"prod/main.tf": f"# moving {INTEGRATION}"}, message="Moving", author="Asha Rao")
     delivery = until("the delivery", lambda: next((it for it in world.deliveries(INTEGRATION) if it["outcome"] == "dispatched"), None))
     run = world.runs(STACK)[0]
     yield [
