@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -36,10 +36,14 @@ async fn shown_password(app: &setup::App, linked: &Linked) -> Result<Value> {
     body_of(app.handle(get(&path)).await)
 }
 
-/// Until when the password before counts, as it is shown; `None` where nothing is shown of it.
+/// Until when the password before counts, as it is shown with the password and without; `None` where nothing is shown of it.
 async fn shown_end(app: &setup::App, linked: &Linked) -> Result<Option<Value>> {
-    let shown = shown_password(app, linked).await?;
-    Ok(shown.get("previousPasswordValidUntil").cloned())
+    let with_it = shown_password(app, linked).await?;
+    let path = format!("/integrations/{}", linked.name);
+    let without = body_of(app.handle(get(&path)).await)?;
+    let end = |shown: &Value| shown.get("previousPasswordValidUntil").cloned();
+    ensure!(end(&with_it) == end(&without), "{without}");
+    Ok(end(&with_it))
 }
 
 #[tokio::test]

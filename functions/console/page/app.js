@@ -141,6 +141,11 @@ function closed(why) {
 
 async function begin() {
   setUpTheme();
+  // A fragment in the address would count as another page when one goes back.
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    content.focus();
+  });
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[href^='/']");
     const isPlain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;

@@ -18,8 +18,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
-/// For a function that takes its time.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long an answer is waited for, on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// And where none is to come in time.
+const SHORT: Duration = Duration::from_secs(1);
 const MIB: usize = 1024 * 1024;
 
 /// What was written somewhere.
@@ -135,7 +137,7 @@ async fn answer_as_function(State(function): State<Arc<Function>>, request: Requ
             .body(Body::empty())
             .unwrap(),
         "slow" => {
-            tokio::time::sleep(4 * PATIENCE).await;
+            tokio::time::sleep(PATIENCE).await;
             answer(200, "application/json", "{}")
         }
         "counted" => {
@@ -165,7 +167,23 @@ impl Bed {
         Self::with(function, url, keys(), None).await
     }
 
+    /// One that does not wait for long.
+    async fn start_hasty() -> Self {
+        let (function, url) = Function::start().await;
+        Self::waiting(SHORT, function, url, keys(), None).await
+    }
+
     async fn with(
+        function: Arc<Function>,
+        url: String,
+        keys: SharedCredentialsProvider,
+        ready_file: Option<PathBuf>,
+    ) -> Self {
+        Self::waiting(PATIENCE, function, url, keys, ready_file).await
+    }
+
+    async fn waiting(
+        patience: Duration,
         function: Arc<Function>,
         url: String,
         keys: SharedCredentialsProvider,
@@ -181,7 +199,7 @@ impl Bed {
             ready_file,
             ..options(url)
         };
-        let console = Console::open_with(&options, &person, terminal, PATIENCE)
+        let console = Console::open_with(&options, &person, terminal, patience)
             .await
             .unwrap();
         let (url, link) = (console.url(), console.link());
@@ -832,7 +850,7 @@ async fn what_aws_refuses_is_told_with_the_policy_that_is_needed() {
 
 #[tokio::test]
 async fn a_function_that_does_not_answer_is_waited_for_and_told() {
-    let bed = Bed::start().await;
+    let bed = Bed::start_hasty().await;
     let page = bed.page().await;
     let answer = page.get("/api/setup/slow").await;
     assert_eq!(answer.problem(), "504 no-answer");
@@ -904,7 +922,7 @@ async fn sixteen_calls_are_under_way_at_once_and_the_others_wait() {
 
 #[tokio::test]
 async fn a_failure_is_one_line_without_what_was_sent_or_asked_for() {
-    let bed = Bed::start().await;
+    let bed = Bed::start_hasty().await;
     let page = bed.page().await;
     let secret = r#"{"personalAccessToken":"planted-token"}"#;
     let json = Some("application/json");

@@ -150,7 +150,7 @@ impl App {
         match (segments.as_slice(), method) {
             (["integrations"], &Method::GET) => show::list(self, request).await,
             (["integrations"], &Method::POST) => create::create(self, request, now).await,
-            (["integrations", name], &Method::GET) => show::one(self, name).await,
+            (["integrations", name], &Method::GET) => show::one(self, name, now).await,
             (["integrations", name], &Method::PATCH) => {
                 change::change(self, request, name, now).await
             }

@@ -1,6 +1,6 @@
 //! Integrations as they are shown: never a secret, but on the one path that is there to show the webhook password.
 
-use domain::{Integration, IntegrationName, PasswordDigest, Status, password::Others};
+use domain::{Integration, IntegrationName, Status, password::Previous};
 use edge::Problem;
 use edge::http::{Answer, moment};
 use http::StatusCode;
@@ -45,9 +45,32 @@ pub(crate) async fn list(app: &App, request: &Request) -> Answer {
 }
 
 /// `GET /integrations/{name}`.
-pub(crate) async fn one(app: &App, name: &str) -> Answer {
+pub(crate) async fn one(app: &App, name: &str, now: Timestamp) -> Answer {
     let integration = app.integration(name).await?;
-    Ok((StatusCode::OK, shown(app, &integration)))
+    let mut body = shown(app, &integration);
+    say_previous(app, &integration.name, &mut body, now).await?;
+    Ok((StatusCode::OK, body))
+}
+
+/// Adds until when the webhook password before still counts: null while it does so without an end, nothing once it does not.
+async fn say_previous(
+    app: &App,
+    name: &IntegrationName,
+    body: &mut Value,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let record = app
+        .store
+        .webhook_record(name)
+        .await
+        .map_err(Problem::ours)?;
+    let until = match record.map(|record| record.passwords.previous(now)) {
+        None | Some(Previous::Ended) => return Ok(()),
+        Some(Previous::Until(end)) => json!(moment(end)),
+        Some(Previous::WithoutEnd) => Value::Null,
+    };
+    body["previousPasswordValidUntil"] = until;
+    Ok(())
 }
 
 /// `GET /integrations/{name}/webhook`: what the service hooks page of Azure DevOps asks for, and how long hooks that have the password
@@ -62,18 +85,7 @@ pub(crate) async fn webhook(app: &App, name: &str, now: Timestamp) -> Answer {
         .map_err(Problem::ours)?;
     let mut body =
         json!({ "endpoint": app.endpoint(&integration.name), "password": password.expose() });
-    let record = app.store.webhook_record(&integration.name).await;
-    if let Some(record) = record.map_err(Problem::ours)? {
-        let current = PasswordDigest::of(password.expose().as_bytes()).sha256;
-        let until = match record.passwords.others(&current, now) {
-            Others::Ended => None,
-            Others::Until(end) => Some(json!(moment(end))),
-            Others::WithoutEnd => Some(Value::Null),
-        };
-        if let Some(until) = until {
-            body["previousPasswordValidUntil"] = until;
-        }
-    }
+    say_previous(app, &integration.name, &mut body, now).await?;
     Ok((StatusCode::OK, body))
 }
 

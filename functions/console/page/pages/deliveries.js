@@ -21,6 +21,7 @@ const SECONDS = 3;
 // Every so many looks all that the newest page shows is read again: what was parked long ago may have gone on.
 const LOOK_AT_ALL = 10;
 const A_DAY = 86_400_000;
+const MOST_ROWS = 2_000;
 // How wrong this machine's clock may be: AWS takes no signature that is further off.
 const CLOCKS = 15 * 60_000;
 
@@ -86,7 +87,9 @@ export function render({ query, signal }) {
     (async () => {
       const to = asked.to ? Date.parse(asked.to) : null;
       const from = asked.from ? Date.parse(asked.from) : (to ?? Date.now()) - A_DAY;
-      one.extent = () => ({ from, to: to === null ? Date.now() : Math.min(to, Date.now()) });
+      // What has no beginning or end of its own goes along with the time.
+      const span = asked.to || filters.from ? null : Date.now() - from;
+      one.extent = () => ({ from: span === null ? from : Date.now() - span, to: to === null ? Date.now() : Math.min(to, Date.now()) });
       try {
         const { rows, more } = await read({ ...asked, from: new Date(from).toISOString() }, { signal: ended.signal });
         for (const row of rows) if (!one.counted.has(row.id)) one.counted.set(row.id, row);
@@ -99,7 +102,12 @@ export function render({ query, signal }) {
     })();
     return one;
   };
-  const draw = (one) => one.isCounted && picture.draw({ rows: [...one.counted.values()], more: one.isCut, ...one.extent() });
+  const draw = (one) => {
+    if (!one.isCounted) return;
+    const extent = one.extent();
+    for (const [id, row] of one.counted) if (Date.parse(row.receivedAt) < extent.from) one.counted.delete(id);
+    picture.draw({ rows: [...one.counted.values()], more: one.isCut, ...extent });
+  };
 
   /** Reads on, until something was found or so many pages held nothing. */
   const next = async (one, { pages }) => {
@@ -205,6 +213,8 @@ export function render({ query, signal }) {
     if (one !== shown || isPaused) return;
     // So much came that there would be a hole between it and what is shown.
     if (more && !isWhole) return start();
+    // A page that is open for days begins anew, once nobody reads further down.
+    if (one.rows.size > MOST_ROWS && one.table.getBoundingClientRect().top >= 0) return start();
     take(one, rows, wanted);
   };
 
@@ -308,7 +318,7 @@ function filterForm(filters, signal, changed) {
   if (filters.eventType && !types().some(([value]) => value === filters.eventType)) type.append(option(filters.eventType, filters.eventType));
   const repository = text({ placeholder: "Harbor/platform", value: filters.repository });
   const became = select(option("", "All"), words("outcome").map((word) => option(word, word)));
-  const time = select(option("", "As long as it is kept"), TIMES.map(([value, label]) => option(value, label)), option("range", "From … to …"));
+  const time = select(option("", "At any time"), TIMES.map(([value, label]) => option(value, label)), option("range", "From … to …"));
   const from = h("input", { type: "datetime-local" });
   const to = h("input", { type: "datetime-local" });
   const fields = {
@@ -473,7 +483,7 @@ async function sendAgain(filters) {
         const answer = await call("POST", "deliveries/redeliveries", { body: { ...body, rerun: wish.rerun, requestId: wish.requestId, pageToken: wish.pageToken } });
         sum(wish, answer);
         wish.pageToken = answer.nextPageToken;
-        fill(place, `${wish.redelivered.toLocaleString("en")} of ${many(wish.total, "delivery", "deliveries")} sent again.`);
+        fill(place, `${wish.redelivered.toLocaleString("en")} sent again so far; ${many(wish.total, "delivery was", "deliveries were")} counted.`);
       } while (wish.pageToken);
       return wish;
     },

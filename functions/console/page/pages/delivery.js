@@ -35,6 +35,7 @@ const NO_EVENT = {
 // How long what comes of a redelivery is waited for.
 const PATIENCE = 120_000;
 const MOST_STATES = 20;
+const LARGE = 200_000;
 
 export function render({ params, signal }) {
   const path = `deliveries/deliveries/${part(params.id)}`;
@@ -81,7 +82,9 @@ export function render({ params, signal }) {
 
   const load = async () => {
     delivery = await get(path, {}, signal);
-    if (!signal.aborted) draw();
+    if (signal.aborted) return;
+    draw();
+    announce(String(delivery.summary || "The delivery").slice(0, 200));
   };
   const begin = async () => {
     fill(body, loading("The delivery is read", 8));
@@ -95,16 +98,29 @@ export function render({ params, signal }) {
     }
     poll(look, 2, signal);
   };
-  // While something is yet to come of it.
+  // While something is yet to come of it: also of what is parked, which goes on by itself.
+  let looks = 0;
   const look = async () => {
-    if (!awaited && delivery.outcome !== "stored") return;
-    if (awaited && awaited.until < Date.now() && !awaited.isTold) {
-      awaited.isTold = true;
-      return drawOutcome();
+    looks += 1;
+    if (!awaited && delivery.outcome !== "stored" && !(delivery.outcome === "parked" && looks % 3 === 0)) return;
+    if (awaited && awaited.until < Date.now()) {
+      const hasFocus = became.contains(document.activeElement);
+      drawOutcome();
+      awaited = null;
+      if (hasFocus) again.focus();
+      return;
     }
-    if (awaited?.isTold) return;
+    // A large one is read anew less often.
+    if (awaited && delivery.payloadSize > LARGE && looks % 5 !== 0) return;
     let now;
     try {
+      // Its row in the log is small, however large the payload is.
+      if (!awaited) {
+        const { integration, receivedAt } = delivery;
+        const page = await get("deliveries/deliveries", { integration, from: receivedAt, to: receivedAt, pageSize: 100 }, signal);
+        const row = page.deliveries.find((one) => one.id === delivery.id);
+        if (!row || row.outcome === delivery.outcome) return fill(trouble);
+      }
       now = await get(path, {}, signal);
       fill(trouble);
     } catch (error) {
@@ -202,6 +218,7 @@ function stackList(stacks, runs, runOf) {
 
 /** Asks for one delivery once more; a dialog says first what would come of it. */
 async function sendAgain(delivery, signal) {
+  const path = `deliveries/deliveries/${part(delivery.id)}`;
   const place = h("div", { class: "column", role: "status" });
   const rerun = tick("rerun", "Ask for new runs, too", { hint: "Without it only what was missed is made up for: what has had its run gets no second one. With it every stack that this asks for a run gets a new one." });
   let wish = null;
@@ -221,7 +238,7 @@ async function sendAgain(delivery, signal) {
         ready(false);
         fill(place, "Looking what would come of it …");
         try {
-          fill(place, foretold(await foreseen(delivery, wish.rerun, mine), wish.rerun));
+          fill(place, foretold(await call("POST", `${path}/redelivery`, { body: { rerun: wish.rerun, dryRun: true }, signal: mine }), wish.rerun));
           ready(true);
         } catch (error) {
           if (!mine.aborted) fill(place, problem(error, { again: foretell }));
@@ -231,27 +248,13 @@ async function sendAgain(delivery, signal) {
       foretell();
       return h("div", { class: "column" }, place, rerun.element);
     },
-    act: () => call("POST", `deliveries/deliveries/${part(delivery.id)}/redelivery`, { body: wish }),
+    act: () => call("POST", `${path}/redelivery`, { body: wish }),
   });
   ended.abort();
   return done;
 }
 
-/** The dry run of a range that is this delivery's moment: the interface has none of a single one. Others may share the moment. */
-async function foreseen(delivery, rerun, signal) {
-  let pageToken;
-  do {
-    const body = { integration: delivery.integration, from: delivery.receivedAt, to: delivery.receivedAt, dryRun: true, rerun, pageToken };
-    const page = await call("POST", "deliveries/redeliveries", { body, signal });
-    const it = page.deliveries.find((one) => one.id === delivery.id);
-    if (it) return it;
-    pageToken = page.nextPageToken;
-  } while (pageToken);
-  return null;
-}
-
 function foretold(it, rerun) {
-  if (!it) return h("p", {}, "What would come of it cannot be told. It can be sent again all the same.");
   if (it.skipped) return h("p", { class: "notice", data: { tone: "warn" } }, foreign(it.skipped, 500));
   const line = ({ stack, kind, reason }) => h("li", {}, h("strong", {}, stack), kind && ` (${kind})`, ": ", reasoned(reason, 300));
   const [runs, unknown] = [it.runs || [], it.unknown || []];

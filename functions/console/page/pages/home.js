@@ -4,7 +4,8 @@ import { all, get, part } from "../api.js";
 import { announce } from "../app.js";
 import { fill, h } from "../dom.js";
 import { chart } from "../parts/chart.js";
-import { foreign, many, read, reasoned, since, typeWords } from "../parts/deliveries.js";
+import { many, read, reasoned, since } from "../parts/deliveries.js";
+import { trigger } from "../parts/hooks.js";
 import { poll } from "../parts/poll.js";
 import { loading } from "../parts/states.js";
 import { at, daysUntil, when } from "../parts/time.js";
@@ -15,7 +16,7 @@ const SECONDS = 30;
 const [HOUR, DAY] = [3_600_000, 86_400_000];
 // The hooks of so many integrations are looked at, so many at once.
 const [MOST_INTEGRATIONS, AT_ONCE] = [40, 4];
-// The schedule comes each quarter of an hour.
+// The schedule comes every 15 minutes, and where somebody has set it otherwise at least every 30.
 const LATE = 2 * HOUR;
 const EXPIRES_SOON = 30;
 
@@ -41,8 +42,10 @@ export function render({ signal }) {
     const next = JSON.stringify([items, items.length > 0 ? null : found.facts]);
     if (shown.items !== next) {
       keepingFocus(list, () => fill(list, items.length > 0 ? h("ul", { class: "attention" }, items.map(concern)) : well(found)));
-      if (!isFirst) announce(items.length > 0 ? `What needs attention has changed: ${many(items.length, "matter")}.` : "Nothing needs attention any more.");
+      const keys = items.map((item) => item.key).join();
+      if (!isFirst && keys !== shown.keys) announce(items.length > 0 ? `What needs attention has changed: ${many(items.length, "matter")}.` : "Nothing needs attention any more.");
       shown.items = next;
+      shown.keys = keys;
     }
     // Who has nothing yet is told how to begin, not that all is well.
     attention.hidden = items.length === 0 && found.isEmpty;
@@ -181,11 +184,11 @@ export function concerns({ troubles, integrations, active, hooks, parked, quaran
     const { name } = one;
     if (one.connection?.status === "failed") {
       const { failure, checkedAt } = one.connection;
-      add(1, "bad", `connection-${name}`, [`The connection of ${name} does not work`], [quoted(failureWords(failure)), " (tried ", moment(checkedAt), "). Deliveries are stored, but what needs an answer of Azure DevOps waits, and nothing is watched or found again."], ["Give the integration a token that works; what waits goes on by itself then."], LINK(name), "Mend the connection");
+      add(1, "bad", `connection-${name}`, [`The connection of ${name} does not work`], [quoted(sentence(failureWords(failure))), " Tried ", moment(checkedAt), ". Deliveries are stored, but what needs an answer of Azure DevOps waits, and nothing is watched or found again."], ["Give the integration a token that works; what waits goes on by itself then."], LINK(name), "Mend the connection");
     }
     const days = one.personalAccessTokenExpiresOn ? daysUntil(one.personalAccessTokenExpiresOn) : null;
     if (days !== null && days < 0) add(3, "bad", `token-${name}`, [`The token of ${name} has expired`], [`By the date that was given for it, ${one.personalAccessTokenExpiresOn}.`], ["Make a new one in Azure DevOps, and give it to the integration, with its date."], LINK(name), "Give a new token");
-    else if (days !== null && days <= EXPIRES_SOON) add(days <= 7 ? 4 : 7, days <= 7 ? "bad" : "warn", `token-${name}`, [days === 0 ? `The token of ${name} expires today` : `The token of ${name} expires in ${many(days, "day")}`], [`On ${one.personalAccessTokenExpiresOn}. After that deliveries are parked, and hooks are not watched.`], ["Make a new one in Azure DevOps, and give it to the integration, with its date."], LINK(name), "Give a new token");
+    else if (days !== null && days <= EXPIRES_SOON) add(days <= 7 ? 5 : 7, days <= 7 ? "bad" : "warn", `token-${name}`, [days === 0 ? `The token of ${name} expires today` : `The token of ${name} expires in ${many(days, "day")}`], [`On ${one.personalAccessTokenExpiresOn}. After that deliveries are parked, and hooks are not watched.`], ["Make a new one in Azure DevOps, and give it to the integration, with its date."], LINK(name), "Give a new token");
     if (one.status === "pending") add(10, "info", `pending-${name}`, [`${name} is being set up`], ["Since ", moment(one.createdAt), ". As a rule that takes seconds."], ["If it stays so, setting up was cut off: unlink it, and set it up again."], LINK(name), `See ${name}`);
     if (one.status === "unlinking") add(9, "warn", `unlinking-${name}`, [`${name} is being unlinked`], ["It takes no deliveries any more, and is not gone yet."], ["If it stays so, unlinking was cut off: unlink it once more, which goes on where it stopped."], LINK(name), `See ${name}`);
   }
@@ -219,11 +222,11 @@ function ofHooks({ integration, projects, gap, lastPass }, add) {
       const states = [...new Set(failing.map((hook) => hook.status))].map((state) => `${many(failing.filter((hook) => hook.status === state).length, "is", "are")} ${HOOK_STATES[state]}`);
       const trouble = failing.find((hook) => hook.trouble)?.trouble;
       const first = failing.map((hook) => hook.since).sort()[0];
-      add(2, "bad", `hooks-${key}`, [`${failing.length} of ${many(hooks.length, "service hook")} of `, ...name, failing.length === 1 ? " does not send" : " do not send"], [`${states.join("; ")}. Seen `, moment(first), ". What happens meanwhile does not arrive, and is looked for afterwards.", ...(trouble ? [" It could not be mended: ", quoted(trouble)] : [])], [trouble ? "Do what is said, then mend them on the integration's page." : "The schedule mends them as soon as it can; on the integration's page you can do it now."], LINK(integration), "Mend the hooks");
+      add(2, "bad", `hooks-${key}`, [`${failing.length} of ${many(hooks.length, "service hook")} of `, ...name, failing.length === 1 ? " does not send" : " do not send"], [`${states.join("; ")}. Seen `, moment(first), ". What happens meanwhile does not arrive, and is looked for afterwards.", ...(trouble ? [" It could not be mended: ", quoted(sentence(trouble))] : [])], [trouble ? "Do what is said, then mend them on the integration's page." : "The schedule mends them as soon as it can; on the integration's page you can do it now."], LINK(integration), "Mend the hooks");
     }
     const changed = hooks.filter((hook) => hook.status === "enabled" && hook.differs?.length > 0);
     if (changed.length > 0) add(5, "warn", `differs-${key}`, [`${many(changed.length, "service hook")} of `, ...name, " was changed by somebody".replace("was", changed.length === 1 ? "was" : "were")], ["Other than Stackhook made them: ", quoted([...new Set(changed.flatMap((hook) => hook.differs))].join(", ")), ". Some events may not be sent, or not be taken."], ["Mend them on the integration's page, unless the schedule does."], LINK(integration), "Mend the hooks");
-    if (missingEvents?.length > 0) add(5, "warn", `events-${key}`, [`No service hook of `, ...name, ` sends ${many(missingEvents.length, "type")} of event`], ["Not sent: ", quoted(missingEvents.map((one) => typeWords(one.eventType || one)).join(", ")), ". Runs that these ask for are not made."], ["Mend makes the hooks that are not there."], LINK(integration), "Mend the hooks");
+    if (missingEvents?.length > 0) add(5, "warn", `events-${key}`, [`No service hook of `, ...name, ` sends ${many(missingEvents.length, "type")} of event`], ["Not sent: ", quoted(missingEvents.map(trigger).join(", ")), ". Runs that these ask for are not made."], ["Mend makes the hooks that are not there."], LINK(integration), "Mend the hooks");
     const stopped = hooks.filter((hook) => hook.status === "disabledByUser");
     if (stopped.length > 0) add(11, "info", `stopped-${key}`, [`${many(stopped.length, "service hook")} of `, ...name, stopped.length === 1 ? " is disabled by a person" : " are disabled by a person"], ["Stackhook leaves it at that, since it may be on purpose."], ["If it is not: enable them in Azure DevOps, or mend them on the integration's page."], LINK(integration), "See the hooks");
   }
@@ -231,7 +234,7 @@ function ofHooks({ integration, projects, gap, lastPass }, add) {
   if (gap) {
     add(6, "warn", `gap-${integration}`, [`Events of ${integration} may have been lost`], ["Since ", moment(gap.since), ", seen last ", moment(gap.until), ": ", quoted(gap.why), "."], ["Nothing, as a rule: the schedule compares with Azure DevOps what was seen, and what it finds comes into the log as found again. This goes once that is done."], LINK(integration), `See ${integration}`);
   }
-  if (lastPass && Date.parse(lastPass.at) < Date.now() - LATE) add(6, "warn", `pass-${integration}`, [`Nobody has looked after ${integration} for a while`], ["The schedule came last ", moment(lastPass.at), "; it should each quarter of an hour. Hooks are not watched, and what is lost is not found."], ["Look at the function reconcile: its log, its alarm, and the schedule."], LINK(integration), `See ${integration}`);
+  if (lastPass && Date.parse(lastPass.at) < Date.now() - LATE) add(6, "warn", `pass-${integration}`, [`Nobody has looked after ${integration} for a while`], ["The schedule came last ", moment(lastPass.at), "; as a rule it comes every 15 minutes. Hooks are not watched, and what is lost is not found."], ["Look at the function reconcile: its log, its alarm, and the schedule."], LINK(integration), `See ${integration}`);
 }
 
 function ofDeliveries({ parked, quarantined, oversize }, add) {
@@ -251,6 +254,7 @@ function ofDeliveries({ parked, quarantined, oversize }, add) {
   }
 }
 
+const sentence = (words) => (/[.!?]$/.test(words) ? words : `${words}.`);
 const capital = (words) => words[0].toUpperCase() + words.slice(1);
 
 function failureWords(failure) {
@@ -281,7 +285,7 @@ function well({ facts: { hooks, since: changed, passed, connected, integrations 
     h("p", {}, "Nothing needs you."),
     h(
       "ul",
-      { class: "plain-list" },
+      { class: "well" },
       hooks > 0 && h("li", {}, hooks === 1 ? "The service hook sends" : `All ${hooks} service hooks send`, "; they are as they are now since ", at(changed), "."),
       connected && h("li", {}, integrations === 1 ? "The connection worked" : `All ${integrations} connections worked`, " when last tried, ", when(connected), integrations === 1 ? "." : " or later."),
       passed && h("li", {}, "Nothing is known to be lost: the schedule, which looks for that, came ", when(passed), integrations === 1 ? "." : " or later."),

@@ -19,6 +19,8 @@ import { toast } from "../parts/toast.js";
 import { count, listed, sentence } from "../parts/words.js";
 
 const SECONDS = 15;
+/** How many projects that failed are shown whole; more are opened one by one. */
+const SHOWN_WHOLE = 3;
 
 /**
  * @param password gives a node that leads to the webhook password.
@@ -47,6 +49,8 @@ export function hooksCard(integration, { path, signal, password, ended }) {
     );
   };
   const look = async () => {
+    // The button that a question came from has to be there when it was answered.
+    if (document.querySelector("dialog[open]")) return;
     try {
       body = await get(`${path}/service-hooks`, {}, signal);
       draw();
@@ -158,7 +162,7 @@ function care({ lastPass, gap }) {
           lastPass.dispatched > 0 && `, ${count(lastPass.dispatched, "forgotten delivery", "forgotten deliveries")} dispatched`,
           lastPass.unfinished ? "; the next pass goes on." : ".",
         )
-      : h("p", { class: "quiet small" }, "Stackhook looks after them every few minutes; it has not yet."),
+      : h("p", { class: "quiet small" }, "Stackhook looks after them by itself, as a rule every 15 minutes; it has not yet."),
   );
 }
 
@@ -171,17 +175,24 @@ function hooksTable({ project, hooks }) {
       h("span", {}, badge("hook", hook.status), " ", h("span", { class: "quiet small" }, "since ", when(hook.since))),
       hook.owner || h("span", { class: "quiet" }, "not known"),
       hook.lastSuccess ? when(hook.lastSuccess) : h("span", { class: "quiet" }, "none in seven days"),
-      h(
-        "div",
-        { class: "column tight" },
-        hook.differs?.length > 0 ? h("span", {}, h("span", { class: "badge", data: { tone: "warn" } }, "changed"), " ", hook.differs.map((one, at) => [at > 0 && ", ", h("code", {}, one)])) : h("span", { class: "quiet" }, "nothing"),
-        hook.failedNotifications > 0 && h("span", { class: "small" }, `${count(hook.failedNotifications, "notification")} failed in seven days`),
-        hook.trouble && h("span", { class: "small" }, sentence(hook.trouble)),
-      ),
+      differences(hook),
     ]),
   );
   made.dataset.layout = "fixed";
+  for (const wide of [...made.querySelectorAll("th")].slice(0, 2)) wide.dataset.wide = "";
   return made;
+}
+
+/** What of a hook is not as it was made, and what went wrong with it. */
+function differences({ differs = [], failedNotifications, trouble }) {
+  if (differs.length === 0 && !failedNotifications && !trouble) return h("span", { class: "quiet" }, "nothing");
+  return h(
+    "div",
+    { class: "column tight" },
+    differs.length > 0 && h("span", {}, h("span", { class: "badge", data: { tone: "warn" } }, "changed"), " ", differs.map((one, at) => [at > 0 && ", ", h("code", {}, one)])),
+    failedNotifications > 0 && h("span", { class: "small" }, `${count(failedNotifications, "notification")} failed in seven days`),
+    trouble && h("span", { class: "small" }, sentence(trouble)),
+  );
 }
 
 /** The row that makes the hooks of one more project. */
@@ -318,8 +329,10 @@ function removedNotice(name, { serviceHooksRemoved, serviceHooksLeft, notes = []
 }
 
 /** What became of the hooks that were asked for when the integration was set up. */
-export function setUpResult({ made, failed }, { password }) {
+export function setUpResult({ made, failed: unsorted }, { password }) {
   const of = (project) => (project === "all" ? "All projects" : project.name || project);
+  const failed = unsorted.toSorted((one, other) => of(one.project).localeCompare(of(other.project)));
+  const why = (one) => [h("p", {}, sentence(one.why)), one.manualSteps && manualSteps(one.manualSteps, { password: password(), project: of(one.project) })];
   const place = h(
     "section",
     { class: "card", aria: { label: "What became of the service hooks" } },
@@ -331,15 +344,15 @@ export function setUpResult({ made, failed }, { password }) {
         h("p", { class: "notice-title" }, `Made for ${count(made.length, "project")}`),
         h("ul", { class: "plain-list" }, made.map((one) => h("li", {}, h("strong", {}, of(one.project)), `: ${madeWords(one)}. `, one.notes?.map((note) => `${sentence(note)} `)))),
       ),
-    failed.map((one) =>
-      h(
-        "div",
-        { class: "notice", data: { tone: "bad" } },
-        h("p", { class: "notice-title" }, `${of(one.project)}: not made`),
-        h("p", {}, sentence(one.why)),
-        one.manualSteps && manualSteps(one.manualSteps, { password: password(), project: of(one.project) }),
-      ),
-    ),
+    failed.length > 0 && failed.length <= SHOWN_WHOLE
+      ? failed.map((one) => h("div", { class: "notice", data: { tone: "bad" } }, h("p", { class: "notice-title" }, `${of(one.project)}: not made`), why(one)))
+      : failed.length > 0 &&
+          h(
+            "div",
+            { class: "notice", data: { tone: "bad" } },
+            h("p", { class: "notice-title" }, `Not made for ${count(failed.length, "project")}; each says why`),
+            failed.map((one) => h("details", { class: "details" }, h("summary", {}, of(one.project)), h("div", { class: "column" }, why(one)))),
+          ),
     made.length === 0 && failed.length === 0 && h("p", {}, "The token’s user sees no project."),
     h("div", {}, h("button", { type: "button", class: "button", data: { kind: "quiet" }, on: { click: () => place.remove() } }, "Close")),
   );

@@ -21,13 +21,13 @@ const HOURS = { usual: 24, most: 168 };
 export function webhookCard(integration, { path, signal }) {
   const password = h("code", { class: "secret" }, DOTS);
   const trouble = h("div");
-  const before = h("div", { class: "reserve", role: "status" }, h("p", { class: "quiet small" }, "Whether a password before this one still counts is shown with it."));
+  const before = h("div", { class: "reserve", role: "status" });
   const rotated = h("div");
   // The one place where it is, while it is shown or copied.
   let secret = null;
 
   const previous = (until) => {
-    if (until === undefined) return fill(before, h("p", { class: "quiet small" }, "No password before this one counts any more."));
+    if (until === undefined) return fill(before, h("p", { class: "quiet small" }, "Only this password counts."));
     fill(
       before,
       until === null
@@ -35,6 +35,7 @@ export function webhookCard(integration, { path, signal }) {
         : h("p", { class: "small" }, h("span", { class: "badge", data: { tone: "info" } }, "two passwords count"), " The one before ends ", when(until), ", on ", at(until), "."),
     );
   };
+  previous(integration.previousPasswordValidUntil);
   const hide = () => {
     secret = null;
     fill(password, DOTS);
@@ -51,8 +52,9 @@ export function webhookCard(integration, { path, signal }) {
   };
   const toggle = h("button", { type: "button", class: "button", aria: { label: "Show the webhook password", pressed: "false" } }, "Show");
   const showing = (is) => {
+    // A button that stays pressed keeps its name.
     toggle.setAttribute("aria-pressed", String(is));
-    fill(toggle, is ? "Hide" : "Show");
+    fill(toggle, "Show");
   };
   toggle.addEventListener("click", async () => {
     if (toggle.getAttribute("aria-busy") === "true") return;
@@ -139,38 +141,42 @@ function askRotation(path, { name }) {
   const hours = field("graceHours", "Hours for which the old password still counts", h("input", { type: "number", min: 0, max: HOURS.most, step: 1, value: HOURS.usual, inputmode: "numeric", class: "short" }), {
     hint: `0 to ${HOURS.most}. Put the new one into hooks that were made by hand meanwhile; those that Stackhook made are given it now.`,
   });
-  const force = tick("force", "End old passwords at once", {
-    hint: "Deliveries with an old password are refused from that moment on: Azure DevOps loses those events, and stops hooks that are refused. For a password that others know.",
+  const atOnce = tick("force", "End the old password at once", {
+    hint: "Deliveries with it are refused from that moment on: Azure DevOps loses those events, and stops hooks that are refused. This is for a password that others know.",
+  });
+  const makeRoom = tick("force", "End the oldest password now", {
+    hint: "There is room for no other until one ends. Hooks that still have the oldest are refused from that moment on, and their events are lost.",
   });
   const going = progress("The new password begins to count everywhere; then the service hooks are given it.");
-  let isForceAsked = false;
+  let isFull = false;
   return ask({
     title: `Rotate the webhook password of ${name}`,
     confirm: "Rotate",
     busy: "Rotating …",
     content: ({ ready }) => {
-      const warning = h("div", { class: "notice", data: { tone: "warn" } }, force.element);
+      const warnings = [atOnce, makeRoom].map(({ element }) => h("div", { class: "notice", data: { tone: "warn" } }, element));
       const update = () => {
         const number = Number(hours.value);
         const isOne = hours.value !== "" && Number.isInteger(number) && number >= 0 && number <= HOURS.most;
         const isZero = isOne && number === 0;
-        warning.hidden = !isZero && !isForceAsked;
-        if (warning.hidden) force.box.checked = false;
+        warnings[0].hidden = !isZero;
+        warnings[1].hidden = !isFull || isZero;
+        if (!isZero) atOnce.box.checked = false;
         hours.clear();
         if (!isOne) hours.refuse(`A whole number of hours from 0 to ${HOURS.most}.`);
-        ready(isOne && (!isZero || force.box.checked));
+        ready(isOne && (!isZero || atOnce.box.checked) && (!isFull || isZero || makeRoom.box.checked));
       };
       hours.control.addEventListener("input", update);
-      force.box.addEventListener("change", update);
+      for (const { box } of [atOnce, makeRoom]) box.addEventListener("change", update);
       hours.update = update;
       update();
-      return h("div", { class: "column" }, h("p", {}, "Azure DevOps is given a new password, and none of its deliveries is refused meanwhile."), hours.element, warning, going);
+      return h("div", { class: "column" }, h("p", {}, "Azure DevOps is given a new password, and none of its deliveries is refused meanwhile."), hours.element, warnings, going);
     },
     act: async () => {
       going.begin();
       try {
         const body = { graceHours: Number(hours.value) };
-        if (force.box.checked) body.force = true;
+        if (atOnce.box.checked || makeRoom.box.checked) body.force = true;
         const { password: _hidden, ...answer } = await call("POST", `${path}/webhook/rotation`, { body });
         return answer;
       } finally {
@@ -180,7 +186,7 @@ function askRotation(path, { name }) {
     refused: (error) => {
       placed(error);
       if (error.kind === "too-many-passwords") {
-        isForceAsked = true;
+        isFull = true;
         hours.update();
       }
       if (error.field !== "graceHours") return problem(error);

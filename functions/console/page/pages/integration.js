@@ -31,7 +31,17 @@ export function render({ params, signal }) {
   fill(
     root,
     crumbs(name),
-    h("div", { class: "row" }, h("h1", { tabindex: -1 }, name), status),
+    h(
+      "div",
+      { class: "toolbar" },
+      h("div", { class: "row" }, h("h1", { tabindex: -1 }, name), status),
+      h(
+        "div",
+        { class: "row" },
+        h("a", { class: "button", href: `/deliveries?${new URLSearchParams({ integration: name })}` }, "Deliveries"),
+        h("a", { class: "button", href: `/stacks/-/new?${new URLSearchParams({ integration: name })}` }, "New stack"),
+      ),
+    ),
     rest,
   );
 
@@ -39,6 +49,7 @@ export function render({ params, signal }) {
   let drawn = "";
   let shownAs;
   let isEnded = false;
+  let isVerifying = false;
   const end = (...children) => {
     isEnded = true;
     fill(root, children);
@@ -68,7 +79,8 @@ export function render({ params, signal }) {
     );
   };
   const look = async () => {
-    if (isEnded) return;
+    // The button that a question came from has to be there when it was answered.
+    if (isEnded || isVerifying || document.querySelector("dialog[open]")) return;
     try {
       draw(await get(path, {}, signal));
     } catch (error) {
@@ -113,10 +125,12 @@ export function render({ params, signal }) {
       busy: "Verifying …",
       signal,
       act: async () => {
+        isVerifying = true;
         try {
           const { notifications } = await call("POST", `${path}/verification`, { signal });
           for (const words of notifications) toast(words);
         } finally {
+          isVerifying = false;
           // How it went is noted, whichever way that was.
           await look().catch(() => {});
         }

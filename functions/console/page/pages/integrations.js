@@ -74,7 +74,7 @@ function list({ items, more }, hooks) {
   });
   const made = table("Integrations", ["Name", "Organization", "Status", "Connection", "Access token", "Service hooks"], rows);
   made.dataset.layout = "fixed";
-  made.querySelectorAll("th")[2].dataset.narrow = "";
+  for (const narrow of [...made.querySelectorAll("th")].slice(1, 3)) narrow.dataset.narrow = "";
   return h("section", { class: "card" }, made, more && h("p", { class: "quiet small" }, "There are more than a thousand: these are the first."));
 }
 

@@ -15,7 +15,7 @@ import { toast } from "../parts/toast.js";
 // As many entries as a list shows; who looks for another one goes on typing.
 const SHOWN = 50;
 const KINDS = [
-  { value: "stack", label: "Stack", hint: "A push to the branch asks for a tracked run, which applies what it says; a pull request into the branch for a proposed one, which only plans." },
+  { value: "stack", label: "Stack", hint: "A push to the branch asks for a tracked run, for your executor to apply; a pull request into the branch for a proposed one, to be planned and not applied." },
   { value: "module", label: "Module", hint: "Every commit is tested: a push to any branch asks for a test run, and nothing is applied." },
 ];
 
@@ -345,7 +345,7 @@ function pickers({ integrations, stack, signal, onchange }) {
     integration: field("integration", "Integration", boxes.integration, { hint: "The Azure DevOps organization." }),
     project: field("project", "Project", boxes.project, { hint: "Type a part of its name, or look with the arrow keys." }),
     repository: field("repository", "Repository", boxes.repository, { hint: "One that the integration's token can see." }),
-    branch: field("branch", "Branch", boxes.branch, { hint: "The tracked one; the repository's default is proposed. Type how its name begins." }),
+    branch: field("branch", "Branch", boxes.branch, { hint: "The tracked one. Type how its name begins." }),
   };
   const value = () => Object.fromEntries(Object.entries(boxes).map(([key, box]) => [key, box.picked ? box.picked.value : box.input.value.trim()]));
   return {

@@ -157,7 +157,7 @@ function runs(stack, organization, signal) {
       for (const run of page.runs) put(run);
       nextPageToken = page.nextPageToken;
       draw();
-      announce(`${page.runs.length} more runs are shown.`);
+      announce(page.runs.length === 1 ? "1 more run is shown." : `${page.runs.length} more runs are shown.`);
       shown.get(page.runs[0]?.id)?.row.querySelector("a")?.focus();
     } catch (error) {
       if (error.name !== "AbortError") toast(error.message, { tone: "bad" });

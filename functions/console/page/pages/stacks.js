@@ -83,7 +83,7 @@ function list({ stacks, integrations }, query, signal) {
   return [
     h(
       "div",
-      { class: "row filters", role: "search", aria: { label: "Stacks" } },
+      { class: "filters", role: "search", aria: { label: "Stacks" } },
       h("div", { class: "field" }, h("label", { for: "of-integration" }, "Integration"), chosen),
       h("div", { class: "field" }, h("label", { for: "by-name" }, "Name"), search),
     ),

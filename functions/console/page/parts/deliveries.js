@@ -85,19 +85,25 @@ export function outcome(row) {
   return [badge("outcome", row.outcome), row.recovered && [" ", h("span", { class: "badge", data: { tone: "info" }, title: "It never arrived: Stackhook found it in Azure DevOps" }, "found again")]];
 }
 
-/** Text that others have written, in a line of ours: it turns nothing around it, and is no longer than `most` characters. */
+/** Characters that cannot be seen, or turn the direction of others, and halves of characters. */
+export const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|\udb40[\udc00-\udfff]/g;
+
+/** Text that others have written, in a line of ours: it turns nothing around it, hides nothing, and has at most `most` characters. */
 export function foreign(text, most = 400) {
+  return h("bdi", {}, short(text, most));
+}
+
+function short(text, most) {
   const characters = String(text ?? "");
-  return h("bdi", {}, characters.length > most ? `${characters.slice(0, most)}…` : characters);
+  return (characters.length > most ? `${characters.slice(0, most)}…` : characters).replace(HIDDEN, " ");
 }
 
 /** The same of a sentence of ours that has the words of others between backticks. */
 export function reasoned(text, most = 400) {
-  const characters = String(text ?? "");
-  const kept = characters.length > most ? `${characters.slice(0, most)}…` : characters;
+  const kept = short(text, most);
   const pieces = kept.split("`");
   // Without its other half a backtick is just one.
-  if (pieces.length % 2 === 0) return foreign(kept, most + 1);
+  if (pieces.length % 2 === 0) return h("bdi", {}, kept);
   return h("bdi", {}, pieces.map((piece, at) => (at % 2 === 1 ? h("code", {}, h("bdi", {}, piece)) : piece)));
 }
 

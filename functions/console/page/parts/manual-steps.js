@@ -33,7 +33,7 @@ export function manualSteps(steps, { password, project }) {
         ["Subscription", "Event type", "Resource version"],
         (steps.subscriptions || []).map((one) => [one.trigger, h("code", {}, one.eventType), h("span", { class: "number" }, one.resourceVersion)]),
       ),
-      h("p", { class: "quiet small" }, "Hooks made by hand are as good. Once the permission is there, ", h("em", {}, "Mend"), " takes them over."),
+      h("p", { class: "quiet small" }, "Hooks made by hand are as good. Once the permission is there, making the hooks here takes them over."),
     ),
   );
 }

@@ -1,6 +1,7 @@
 // What was received, to be read: JSON indented, searchable in all of it, drawn in parts where it is long.
 
 import { fill, h } from "../dom.js";
+import { HIDDEN } from "./deliveries.js";
 import { toast } from "./toast.js";
 import { field, text } from "./fields.js";
 
@@ -8,6 +9,8 @@ import { field, text } from "./fields.js";
 const PART = 60_000;
 // Deeper than this lines are not indented any further, or a megabyte of brackets would become gigabytes of spaces.
 const DEEPEST = 30;
+// And what is deeper than that, or would become longer than that, is left as it came.
+const [MOST_LEVELS, MOST_LAID_OUT] = [100, 16_000_000];
 const MOST_MARKS = 2_000;
 const MOST_FOUND = 50_000;
 
@@ -140,7 +143,7 @@ function received({ payload: sent, payloadEncoding }) {
 
 function described({ payloadSize, outcome }, words, laidOut, parts) {
   const size = sized(payloadSize);
-  const form = words === null ? "It is no text: what stands here is its base64." : laidOut !== words ? "Indented to be read; nothing else of it is changed." : isJson(words) ? "" : "It is no JSON, and stands here as it came.";
+  const form = words === null ? "It is no text: what stands here is its base64." : laidOut !== words ? "Indented to be read; nothing else of it is changed." : isJson(words) ? "It stands here as it came: there is nothing to indent, or too much." : "It is no JSON, and stands here as it came.";
   const kept = outcome === "oversize" ? " Only the first 64 KB of it were kept." : "";
   return `${size} were received.${kept} ${form}${parts > 1 ? ` It is shown in ${parts} parts; the search is in all of them.` : ""}`;
 }
@@ -205,6 +208,7 @@ export function pretty(words) {
   const token = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/gs;
   let depth = 0;
   let before = "";
+  let length = 0;
   const line = () => `\n${"  ".repeat(Math.min(depth, DEEPEST))}`;
   for (const [piece] of words.matchAll(token)) {
     if (piece === "}" || piece === "]") {
@@ -216,13 +220,15 @@ export function pretty(words) {
       if (piece === "{" || piece === "[") depth += 1;
     }
     before = piece;
+    length += out.at(-1).length + 2 * Math.min(depth, DEEPEST);
+    if (depth > MOST_LEVELS || length > MOST_LAID_OUT) return words;
   }
   return out.join("");
 }
 
 /** Characters that cannot be seen, or turn the direction of others, as \u and their number. */
 export function visible(words) {
-  return words.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|\udb40[\udc00-\udfff]/g, (found) => [...Array(found.length).keys()].map((at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, "0")}`).join(""));
+  return words.replace(HIDDEN, (found) => [...Array(found.length).keys()].map((at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, "0")}`).join(""));
 }
 
 /** Where the parts begin: at ends of lines, where there are some. */

@@ -81,14 +81,16 @@ impl Lineup {
         endless.count()
     }
 
-    /// Until when passwords other than `current` count: one that was before it may have a while left.
+    /// Until when a password before the current one counts. The current one has no end.
     #[must_use]
-    pub fn others(&self, current: &[u8; 32], now: Timestamp) -> Others {
-        let others = self.0.iter().filter(|slot| slot.sha256 != *current);
-        match others.map(|slot| slot.ends).max() {
-            Some(end) if end == Timestamp::MAX => Others::WithoutEnd,
-            Some(end) if now < end => Others::Until(end),
-            _ => Others::Ended,
+    pub fn previous(&self, now: Timestamp) -> Previous {
+        if self.endless() > 1 {
+            return Previous::WithoutEnd;
+        }
+        let ends = self.0.iter().map(|slot| slot.ends);
+        match ends.filter(|end| *end != Timestamp::MAX).max() {
+            Some(end) if now < end => Previous::Until(end),
+            _ => Previous::Ended,
         }
     }
 
@@ -104,9 +106,9 @@ impl Lineup {
     }
 }
 
-/// Until when the passwords beside the current one count.
+/// Until when a password before the current one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Others {
+pub enum Previous {
     /// None counts any more.
     Ended,
     /// The last of them counts until then.
@@ -223,23 +225,22 @@ mod tests {
     }
 
     #[test]
-    fn of_the_passwords_beside_the_current_one_the_last_end_counts_until_it_has_come() {
-        let current = PasswordDigest::of(b"current").sha256;
+    fn of_the_passwords_before_the_current_one_the_last_end_counts_until_it_has_come() {
         let until = |ends: &[Option<&str>]| {
             let before = ends.iter().map(|end| digest("before", *end));
             let kept: Vec<_> = before.chain([digest("current", None)]).collect();
-            Lineup::new(&kept).others(&current, at("2026-11-23T12:00:00Z"))
+            Lineup::new(&kept).previous(at("2026-11-23T12:00:00Z"))
         };
         let (past, soon, later) = (
             Some("2026-11-23T12:00:00Z"),
             Some("2026-11-23T13:00:00Z"),
             Some("2026-11-23T14:00:00Z"),
         );
-        assert_eq!(until(&[]), Others::Ended);
-        assert_eq!(until(&[past]), Others::Ended);
-        let last = Others::Until(at("2026-11-23T14:00:00Z"));
+        assert_eq!(until(&[]), Previous::Ended);
+        assert_eq!(until(&[past]), Previous::Ended);
+        let last = Previous::Until(at("2026-11-23T14:00:00Z"));
         assert_eq!(until(&[past, later, soon]), last);
-        assert_eq!(until(&[soon, None]), Others::WithoutEnd);
+        assert_eq!(until(&[soon, None]), Previous::WithoutEnd);
     }
 
     #[test]
