@@ -34,11 +34,6 @@ class Console:
         self._start(port=0)
 
     @property
-    def url(self) -> str:
-        """Its origin, without a slash at the end."""
-        return str(self._described()["url"]).rstrip("/")
-
-    @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
@@ -78,6 +73,7 @@ class Console:
             assert self._process.poll() is None, f"the console ended at once:\n{self.log()[-2000:]}"
             assert time.monotonic() < deadline, f"the console is not ready:\n{self.log()[-2000:]}"
             time.sleep(0.02)
+        self.url = str(self._described()["url"]).rstrip("/")  # its origin; the file goes with the console
 
     def _described(self) -> dict[str, Any]:
         try:
