@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 import consoles
 from consoles import Console
 from visits import Visit
-from world import World
+from world import World, unique
 
 # Nothing is there yet, then one integration from its beginning to its end, then the pictures of a stack that has what it should show.
 # What the others leave behind is in nobody's way then.
@@ -94,7 +93,7 @@ def visit(browser: Browser, console: Console, world: World, request: pytest.Fixt
 def name(request: pytest.FixtureRequest) -> str:
     """A name that no other test uses: of an integration, of a stack, of whatever the test needs."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")
-    return f"{words[:28].strip('-')}-{zlib.crc32(request.node.nodeid.encode()) % 10_000}"
+    return unique(words[:28].strip("-"))
 
 
 def _draw(visits: list[Visit], name: str) -> None:

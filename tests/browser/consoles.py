@@ -30,25 +30,19 @@ class Console:
             **{f"{name.upper()}_URL": stack[name] for name in ("setup", "stacks", "runs", "deliveries", "unlink")},
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self._used = ""
+        self._given = ""
         self._start(port=0)
-
-    @property
-    def url(self) -> str:
-        """Its origin, without a slash at the end."""
-        return str(self._described()["url"]).rstrip("/")
 
     @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
     def code(self) -> str:
-        """The code of a link that nobody has used."""
-        deadline = time.monotonic() + PATIENCE
-        while (link := self._described()["link"]) == self._used:
-            assert time.monotonic() < deadline, "the console wrote no new link"
+        """The code of a link that nobody has used: of a new one, unless nobody has used the last that was given."""
+        deadline = time.monotonic() + 2
+        while (link := self._described()["link"]) == self._given and time.monotonic() < deadline:
             time.sleep(0.02)
-        self._used = link
+        self._given = link
         return str(link).partition("#")[2]
 
     def log(self) -> str:
@@ -79,6 +73,7 @@ class Console:
             assert self._process.poll() is None, f"the console ended at once:\n{self.log()[-2000:]}"
             assert time.monotonic() < deadline, f"the console is not ready:\n{self.log()[-2000:]}"
             time.sleep(0.02)
+        self.url = str(self._described()["url"]).rstrip("/")  # its origin; the file goes with the console
 
     def _described(self) -> dict[str, Any]:
         try:

@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from visits import Visit
-from world import World, until
+from world import World, unique, until
 
-INTEGRATION = "lively"
-STACK = "lively-stack"
+INTEGRATION = unique("lively")
+STACK = unique("lively-stack")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,7 +32,7 @@ def test_a_delivery_appears_while_the_log_is_open_and_its_outcome_changes_in_pla
     # What changed is asked of Azure DevOps, which takes its time: so it is seen before it is decided.
     world.control("POST", "faults", {"kind": "latency", "path": "/diffs", "times": 1, "milliseconds": 6000})
     try:
-        world.push({"prod/main.tf": "# seen early"}, message="Seen early", author="Petra Lindh")
+        world.push({"prod/main.tf": f"# seen early {INTEGRATION}"}, message="Seen early", author="Petra Lindh")
         row = page.get_by_role("table", name="Deliveries, newest first").get_by_role("row").filter(has_text="Petra Lindh pushed 1 commit to branch main")
         expect(row).to_contain_text("stored", timeout=30_000)
         row.evaluate("(it) => { it.wasHere = true; }")
@@ -48,7 +48,7 @@ def test_an_open_delivery_follows_what_becomes_of_it(visit: Callable[..., Visit]
     before = len(world.deliveries(INTEGRATION))
     world.control("POST", "faults", {"kind": "latency", "path": "/diffs", "times": 1, "milliseconds": 6000})
     try:
-        world.push({"prod/main.tf": "# followed"}, message="Followed", author="Olu Adeyemi")
+        world.push({"prod/main.tf": f"# followed {INTEGRATION}"}, message="Followed", author="Olu Adeyemi")
         delivery = until("it is received", lambda: (found := world.deliveries(INTEGRATION)) and len(found) > before and found[0] or None)
         page.get_by_role("table", name="Deliveries, newest first").get_by_role("link", name="Olu Adeyemi pushed").first.click()
         became = page.get_by_role("region", name="What became of it")
@@ -67,7 +67,7 @@ def chosen(page: Page) -> dict[str, str]:
 
 
 def test_filters_survive_a_reload_and_can_be_shared_as_an_address(visit: Callable[..., Visit], world: World) -> None:
-    world.push({"docs/notes.md": "1"}, message="Nothing for the stack", author="Milo Brandt")
+    world.push({"docs/notes.md": f"1 {INTEGRATION}"}, message="Nothing for the stack", author="Milo Brandt")
     until("it is ignored", lambda: any(it["outcome"] == "ignored" for it in world.deliveries(INTEGRATION)) or None)
     visitor = visit()
     page = visitor.open("/deliveries")
@@ -100,7 +100,7 @@ def test_filters_survive_a_reload_and_can_be_shared_as_an_address(visit: Callabl
 
 
 def test_sending_again_says_first_what_would_come_of_it(visit: Callable[..., Visit], world: World) -> None:
-    world.push({"prod/main.tf": "# again"}, message="Again", author="Asha Rao")
+    world.push({"prod/main.tf": f"# again {INTEGRATION}"}, message="Again", author="Asha Rao")
     delivery = until("it is dispatched", lambda: next((it for it in world.deliveries(INTEGRATION) if it["outcome"] == "dispatched" and "Asha Rao" in it["summary"]), None))
     runs = len(world.runs(STACK))
     page = visit().open(f"/deliveries/{delivery['id']}")

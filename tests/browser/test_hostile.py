@@ -15,10 +15,10 @@ from playwright.sync_api import Page, Route, expect
 import forms
 import looks
 from visits import Visit
-from world import World, until
+from world import World, unique, until
 
-INTEGRATION = "hostile"
-STACK = "hostile-stack"
+INTEGRATION = unique("hostile")
+STACK = unique("hostile-stack")
 EVENTS = Path(__file__).resolve().parents[2] / "events" / "ado"
 # Each says in window.planted that it ran.
 TITLE = "<img src=x onerror=\"window.planted='title'\"><script>window.planted='title'</script>{{7*7}}${7*7}"
@@ -42,8 +42,8 @@ class Hostile:
 def hostile(world: World) -> Iterator[Hostile]:
     world.link(INTEGRATION, serviceHookProjects=["Harbor"], description=f"{TITLE} {DIRECTION}", labels=[TITLE[:60]])
     world.stack_of(STACK, INTEGRATION, labels=["<b>bold</b>"])
-    world.push({"prod/main.tf": "# hostile"}, message=f"{MESSAGE} {DIRECTION} {ANSI}", author="Asha Rao")
-    world.push({"prod/other.tf": "#"}, branch=BRANCH, message=MESSAGE, **{"from": "main"})
+    world.push({"prod/main.tf": f"# hostile {INTEGRATION}"}, message=f"{MESSAGE} {DIRECTION} {ANSI}", author="Asha Rao")
+    world.push({"prod/other.tf": f"# {INTEGRATION}"}, branch=BRANCH, message=MESSAGE, **{"from": "main"})
     world.pull_request(BRANCH, f"{TITLE} {DIRECTION}", description=f"{MESSAGE} {ANSI}")
     world.deliver(INTEGRATION, json.dumps(forged()).encode())
     opened = until("the pull request", lambda: next((it for it in world.deliveries(INTEGRATION) if BRANCH in it["summary"] and it["outcome"] == "dispatched"), None))

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from playwright.sync_api import Locator, Page, expect
 
 from visits import Visit
-from world import World, until
+from world import World, unique, until
 
-NAME = "by-keyboard"
-STACK = "by-keyboard-stack"
+NAME = unique("by-keyboard")
+STACK = unique("by-keyboard-stack")
 
 
 def visible_focus(page: Page) -> bool:
@@ -119,7 +119,7 @@ def test_somebody_without_a_mouse_sets_up_follows_and_unlinks(visit: Callable[..
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text(STACK)
 
-    world.push({"prod/main.tf": "# by keyboard"}, message="By keyboard", author="Petra Lindh")
+    world.push({"prod/main.tf": f"# by keyboard {NAME}"}, message="By keyboard", author="Petra Lindh")
     until("the delivery", lambda: any(it["outcome"] == "dispatched" for it in world.deliveries(NAME)) or None)
     tab_to(page, page.get_by_role("navigation", name="Main").get_by_role("link", name="Deliveries"), "Shift+Tab")
     page.keyboard.press("Enter")

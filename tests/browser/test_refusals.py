@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 import forms
 from visits import Visit, kept
-from world import World
+from world import World, unique
 
 PLACES = ("html", "local", "session", "cookies", "address", "state")
 
@@ -18,7 +18,7 @@ PLACES = ("html", "local", "session", "cookies", "address", "state")
 @pytest.fixture(scope="module")
 def linked(world: World) -> Iterator[str]:
     """An integration that is there already."""
-    name = "refusals"
+    name = unique("refusals")
     world.link(name)
     yield name
     world.unlink(name)

@@ -59,6 +59,10 @@ def test_without_a_session_the_page_says_to_open_the_link_and_calls_nothing(visi
         page.goto(console.url + path)
         expect(page.get_by_role("heading", level=1)).to_have_text("Open the link from the terminal")
     assert not [it for it in visitor.asked if "/api/" in it or it.endswith("/session")]
+    # The link is then opened in the very tab that asks for it: nothing but the fragment changes.
+    page.goto(f"{console.url}/deliveries#{console.code()}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Deliveries")
+    assert page.evaluate("location.hash") == ""
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +21,11 @@ T = TypeVar("T")
 PATIENCE = 40.0  # seconds: a delivery is dispatched after one or two, on a busy machine after more
 # No proxy: it would not know this machine's loopback.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def unique(word: str) -> str:
+    """A name that nothing had before, also where a stack is used for several runs of the tests."""
+    return f"{word}-{secrets.token_hex(3)}"
 
 
 class Refused(Exception):

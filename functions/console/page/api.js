@@ -16,18 +16,23 @@ export class Refusal extends Error {
   }
 }
 
-const CODE = /^#[\w-]{43}$/;
+/** What is said where the console itself gives no answer. */
+export function gone() {
+  return new Refusal(0, { type: "gone", title: "The console does not answer", detail: "Is it still running in its terminal? Start it again, and open the link that it prints." });
+}
 
-/** Whether there is a code in the page's address. */
-export const hasCode = () => CODE.test(location.hash);
+/** The code of a link, where the page's address has one. */
+export function codeInAddress() {
+  return /^#([\w-]{43})$/.exec(location.hash)?.[1] ?? null;
+}
 
 /**
  * Trades the code in the page's address for a session, and takes it out of the address and of the history.
  * @returns whether there is a session; `false` where a link has to be opened first.
  */
 export async function open() {
-  if (hasCode()) {
-    const code = location.hash.slice(1);
+  const code = codeInAddress();
+  if (code) {
     history.replaceState(null, "", location.pathname + location.search);
     try {
       const answer = await answered(fetch("/session", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ code }) }));
@@ -87,7 +92,7 @@ async function answered(request) {
     response = await request;
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal(0, { type: "gone", title: "The console does not answer", detail: "Is it still running in its terminal? Start it again, and open the link that it prints." });
+    throw gone();
   }
   const text = await response.text();
   let body = {};

@@ -1,6 +1,6 @@
 // The frame around the pages: which path shows which, what is current, and where the focus goes.
 
-import { get, hasCode, open } from "./api.js";
+import { codeInAddress, get, gone, open } from "./api.js";
 import { fill, h } from "./dom.js";
 import { loading, problem } from "./parts/states.js";
 import { toast } from "./parts/toast.js";
@@ -53,9 +53,10 @@ async function show({ focus = true } = {}) {
   let page;
   try {
     page = found && (await found.load());
-  } catch (error) {
+  } catch {
     clearTimeout(late);
-    if (!signal.aborted) fill(content, problem(error, { again: () => location.reload() }));
+    // A module of the console's own that does not come.
+    if (!signal.aborted) fill(content, h("h1", { tabindex: -1 }, "The page did not come"), problem(gone(), { again: () => location.reload() }));
     return;
   }
   clearTimeout(late);
@@ -155,8 +156,8 @@ async function begin() {
     event.preventDefault();
     go(link.getAttribute("href"));
   });
-  // A link that was pasted into a tab of the console changes no more than the fragment, so nothing would be loaded.
-  addEventListener("popstate", () => (hasCode() ? location.reload() : show()));
+  // A link that is opened in a tab of the console changes nothing but the fragment, which loads nothing.
+  addEventListener("popstate", () => (codeInAddress() ? location.reload() : show()));
   addEventListener("session-lost", () => {
     ended.abort();
     closed("The console was started anew, or this page is of another one.");
