@@ -7,6 +7,7 @@ import { chart } from "../parts/chart.js";
 import { read, reasoned, since } from "../parts/deliveries.js";
 import { trigger } from "../parts/hooks.js";
 import { poll } from "../parts/poll.js";
+import { orNone } from "../parts/stacks.js";
 import { loading } from "../parts/states.js";
 import { at, daysUntil, when } from "../parts/time.js";
 import { count, sentence } from "../parts/words.js";
@@ -94,7 +95,7 @@ async function readAll(signal, counted) {
     runs("the runs", { pageSize: 1 }),
   ]);
   const active = (integrations?.items || []).filter((one) => one.status === "active");
-  const hooks = await inTurn(active.slice(0, MOST_INTEGRATIONS), (one) => attempt(`the service hooks of ${one.name}`, () => get(`setup/integrations/${part(one.name)}/service-hooks`, {}, signal)));
+  const hooks = await inTurn(active.slice(0, MOST_INTEGRATIONS), (one) => attempt(`the service hooks of ${one.name}`, () => get(`setup/integrations/${part(one.name)}/service-hooks`, {}, signal).catch(orNone)));
   // Who was heard of in the last day needs no question.
   const heard = new Set([...counted.values()].map((row) => row.integration));
   const old = active.filter((one) => one.createdAt < week && !heard.has(one.name)).slice(0, MOST_INTEGRATIONS);
@@ -178,7 +179,7 @@ function concerns({ troubles, integrations, active, hooks, parked, quarantined, 
   for (const why of new Set(troubles.map((one) => one.why))) {
     const what = troubles.filter((one) => one.why === why).map((one) => one.what);
     const last = what.length > 1 && what.pop();
-    add(0, "bad", `trouble-${why}`, [`${capital(what.join(", "))}${last ? ` and ${last}` : ""} could not be read`], [quoted(why)], ["It is tried again by itself. Until then nothing here tells of that."]);
+    add(0, "bad", `trouble-${why}`, [`${capital(what.join(", "))}${last ? ` and ${last}` : ""} could not be read`], [quoted(sentence(why))], ["It is tried again by itself. Until then nothing here tells of that."]);
   }
 
   for (const one of integrations) {
@@ -243,11 +244,11 @@ function ofDeliveries({ parked, quarantined, oversize }, add) {
   const subject = (page, one, several) => `${counted(page)} ${page.deliveries.length === 1 && !page.nextPageToken ? one : several}`;
   if (parked?.deliveries.length > 0) {
     const [newest] = parked.deliveries;
-    add(4, "bad", "parked", [subject(parked, "delivery waits", "deliveries wait")], ["Parked, the newest ", moment(newest.receivedAt), ...(newest.reason ? [": ", quoted(newest.reason)] : ["."])], ["What waits for a token goes on by itself once there is one that works. Send the rest again when what is said of them is mended."], "/deliveries?outcome=parked", "See what is parked");
+    add(4, "bad", "parked", [subject(parked, "delivery waits", "deliveries wait")], ["Parked, the newest ", moment(newest.receivedAt), ...(newest.reason ? [": ", quoted(newest.reason)] : []), "."], ["What waits for a token goes on by itself once there is one that works. Send the rest again when what is said of them is mended."], "/deliveries?outcome=parked", "See what is parked");
   }
   if (quarantined?.deliveries.length > 0) {
     const [newest] = quarantined.deliveries;
-    add(8, "warn", "quarantined", [subject(quarantined, "delivery of the last 7 days was not understood", "deliveries of the last 7 days were not understood")], ["The newest came ", moment(newest.receivedAt), ...(newest.reason ? [": ", quoted(newest.reason)] : ["."])], ["Look what sends them: something that is no service hook and knows the password, or one with another form of body."], "/deliveries?outcome=quarantined&time=week", "See what was not understood");
+    add(8, "warn", "quarantined", [subject(quarantined, "delivery of the last 7 days was not understood", "deliveries of the last 7 days were not understood")], ["The newest came ", moment(newest.receivedAt), ...(newest.reason ? [": ", quoted(newest.reason)] : []), "."], ["Look what sends them: something that is no service hook and knows the password, or one with another form of body."], "/deliveries?outcome=quarantined&time=week", "See what was not understood");
   }
   if (oversize?.deliveries.length > 0) {
     const [newest] = oversize.deliveries;
