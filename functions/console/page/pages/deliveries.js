@@ -1,18 +1,18 @@
 // The delivery log: what was received, newest first, and what came of it. New ones come on top while one looks.
 
-import { all, call, get, part } from "../api.js";
+import { all, get, part } from "../api.js";
 import { announce, setQuery } from "../app.js";
 import { fill, h } from "../dom.js";
 import { words } from "../parts/badge.js";
 import { chart } from "../parts/chart.js";
-import { FILTERS, TIMES, foreign, inOrder, many, meant, outcome, read, reasoned, since, types, typeWords } from "../parts/deliveries.js";
-import { ask } from "../parts/dialog.js";
-import { field, text, tick } from "../parts/fields.js";
+import { FILTERS, TIMES, foreign, inOrder, meant, outcome, read, reasoned, since, types, typeWords } from "../parts/deliveries.js";
+import { field, text } from "../parts/fields.js";
 import { poll } from "../parts/poll.js";
 import { empty, loading, problem } from "../parts/states.js";
 import { row as tableRow, table } from "../parts/table.js";
 import { when } from "../parts/time.js";
-import { toast } from "../parts/toast.js";
+import { count } from "../parts/words.js";
+import { sendAgain } from "./deliveries-again.js";
 
 export const title = "Deliveries";
 
@@ -112,7 +112,7 @@ export function render({ query, signal }) {
   /** Reads on, until something was found or so many pages held nothing. */
   const next = async (one, { pages }) => {
     let found = [];
-    for (let count = 0; count < pages && found.length === 0; count += 1) {
+    for (let looked = 0; looked < pages && found.length === 0; looked += 1) {
       const page = await get("deliveries/deliveries", { ...one.asked, pageSize: 50, pageToken: one.more }, one.ended.signal);
       found = page.deliveries.filter((row) => !one.rows.has(row.id));
       one.more = page.nextPageToken;
@@ -157,7 +157,7 @@ export function render({ query, signal }) {
       fill(more, "Reading …");
       try {
         const found = await next(one, { pages: 5 });
-        announce(found.length > 0 ? `${many(found.length, "more delivery", "more deliveries")}` : "Nothing more was found so far.");
+        announce(found.length > 0 ? `${count(found.length, "more delivery", "more deliveries")}` : "Nothing more was found so far.");
         const first = found.length > 0 && one.rows.get(found[0].id);
         (first ? first.element.querySelector("a") : one.foot.querySelector("button"))?.focus();
       } catch (error) {
@@ -238,12 +238,12 @@ export function render({ query, signal }) {
     draw(one);
     if (fresh.length === 0) return;
     drawMore(one);
-    const words = many(fresh.length, "new delivery", "new deliveries");
+    const words = count(fresh.length, "new delivery", "new deliveries");
     announce(words);
     if (anchor && one.table.getBoundingClientRect().top < 0) {
       const unseen = Number(above.hidden ? 0 : above.dataset.count) + fresh.length;
       above.dataset.count = unseen;
-      fill(above, `↑ ${many(unseen, "new delivery", "new deliveries")}`);
+      fill(above, `↑ ${count(unseen, "new delivery", "new deliveries")}`);
       above.hidden = false;
     }
   };
@@ -407,99 +407,4 @@ function local(moment) {
 function moment(value) {
   const date = new Date(value);
   return value && !Number.isNaN(date.getTime()) ? date.toISOString() : "";
-}
-
-// As many as one wish is counted and sent: 50 requests of 200.
-const MOST_PAGES = 50;
-
-/** Asks for all that the filters mean once more, behind a dialog that first says what would come of it. */
-async function sendAgain(filters) {
-  // A moment later other deliveries would be meant: those that come until it is confirmed were not counted.
-  const asked = { ...meant(filters), to: meant(filters).to || new Date().toISOString() };
-  if (!FILTERS.some((name) => filters[name])) {
-    const chosen = await ask({
-      title: "Send these again",
-      content: h("p", {}, "Say first which are meant: choose an integration, a type, a repository, an outcome or a time above."),
-      confirm: "Choose",
-      act: async () => true,
-    });
-    // Once the dialog is gone, which gives the focus back to the button.
-    if (chosen) document.querySelector("form[role=search] select")?.focus();
-    return;
-  }
-  const body = Object.fromEntries(Object.entries(asked).filter(([, value]) => value));
-  let wish = null;
-  let ended = new AbortController();
-  const place = h("div", { class: "column", role: "status" });
-  const rerun = tick("rerun", "Ask for new runs, too", { hint: "Without it only what was missed is made up for: a push that has had its run gets no second one. With it each push and pull request of these deliveries gets one new run, however often it was told of." });
-
-  const sum = (into, page) => {
-    for (const key of ["matched", "redelivered", "skipped", "runs"]) into[key] = (into[key] || 0) + page[key];
-    for (const one of page.deliveries) {
-      for (const run of one.runs || []) into.stacks.set(run.stack, (into.stacks.get(run.stack) || 0) + 1);
-      into.unknown += (one.unknown || []).length;
-    }
-  };
-  const done = await ask({
-    title: "Send these again",
-    confirm: "Send again",
-    busy: "Sending …",
-    content: ({ ready }) => {
-      const count = async () => {
-        ended.abort();
-        ended = new AbortController();
-        const { signal } = ended;
-        ready(false);
-        wish = { rerun: rerun.box.checked, requestId: crypto.randomUUID(), stacks: new Map(), matched: 0, redelivered: 0, unknown: 0, pageToken: undefined };
-        const counted = { stacks: new Map(), unknown: 0, matched: 0, skipped: 0, runs: 0 };
-        fill(place, "Counting …");
-        let pageToken;
-        try {
-          for (let page = 0; page < MOST_PAGES; page += 1) {
-            const answer = await call("POST", "deliveries/redeliveries", { body: { ...body, rerun: wish.rerun, dryRun: true, pageToken }, signal });
-            sum(counted, answer);
-            pageToken = answer.nextPageToken;
-            if (!pageToken) break;
-            fill(place, `Counting … ${many(counted.matched, "delivery", "deliveries")} so far.`);
-          }
-          if (pageToken) {
-            return fill(place, h("p", { class: "notice", data: { tone: "warn" } }, `These are more than ${counted.matched.toLocaleString("en")}: too many for one go. Narrow them by time, and send one part after the other.`));
-          }
-          fill(place, foretold(counted));
-          wish.total = counted.matched - counted.skipped;
-          ready(wish.total > 0);
-        } catch (error) {
-          if (!signal.aborted) fill(place, problem(error, { again: count }));
-        }
-      };
-      rerun.box.addEventListener("change", count);
-      count();
-      return h("div", { class: "column" }, place, rerun.element);
-    },
-    act: async () => {
-      rerun.box.disabled = true;
-      // After trouble another try goes on where it stopped; the request's id makes sure that nothing is sent twice.
-      do {
-        const answer = await call("POST", "deliveries/redeliveries", { body: { ...body, rerun: wish.rerun, requestId: wish.requestId, pageToken: wish.pageToken } });
-        sum(wish, answer);
-        wish.pageToken = answer.nextPageToken;
-        fill(place, `${wish.redelivered.toLocaleString("en")} sent again so far; ${many(wish.total, "delivery was", "deliveries were")} counted.`);
-      } while (wish.pageToken);
-      return wish;
-    },
-  });
-  ended.abort();
-  if (done) toast(`${many(done.redelivered, "delivery was", "deliveries were")} sent again. What comes of them appears in the log.`);
-}
-
-function foretold({ matched, skipped, runs, stacks, unknown }) {
-  if (matched === 0) return h("p", {}, "No delivery fits these filters.");
-  const most = 8;
-  const named = [...stacks].sort(([, one], [, other]) => other - one);
-  return [
-    h("p", {}, h("strong", {}, many(matched, "delivery is", "deliveries are")), " meant, received until this moment. ", runs > 0 ? [h("strong", {}, many(runs, "run")), " would come of it:"] : matched === skipped ? "None can be sent again." : "No run would come of it that there is not already."),
-    named.length > 0 && h("ul", { class: "column" }, named.slice(0, most).map(([stack, count]) => h("li", {}, stack, ": ", many(count, "run"))), named.length > most && h("li", {}, `and ${many(named.length - most, "more stack")}`)),
-    unknown > 0 && h("p", {}, `${many(unknown, "more run")} may come of it: what changed was not kept, so nobody knows before it is asked again.`),
-    skipped > 0 && h("p", { class: "quiet" }, `${many(skipped, "is", "are")} left out: only events can be dispatched, and each at most a thousand times.`),
-  ];
 }

@@ -5,7 +5,7 @@ import { announce } from "../app.js";
 import { fill, h } from "../dom.js";
 import { badge } from "../parts/badge.js";
 import { copyButton } from "../parts/copy.js";
-import { foreign, many, outcome, reasoned, short, typeWords } from "../parts/deliveries.js";
+import { foreign, outcome, reasoned, short, typeWords } from "../parts/deliveries.js";
 import { ask } from "../parts/dialog.js";
 import { tick } from "../parts/fields.js";
 import { payload, sized } from "../parts/payload.js";
@@ -13,7 +13,7 @@ import { poll } from "../parts/poll.js";
 import { loading, problem } from "../parts/states.js";
 import { at, when } from "../parts/time.js";
 import { toast } from "../parts/toast.js";
-import { sentence } from "../parts/words.js";
+import { count, sentence } from "../parts/words.js";
 
 export const title = "Delivery";
 
@@ -207,7 +207,7 @@ function stackList(stacks, runs, runOf) {
   const item = (stack, index) => h("li", { class: "row" }, h("a", { href: `/stacks/${part(stack)}` }, stack), runs[index] && runOf(runs[index]));
   const list = h("ul", { class: "column plain-list" }, stacks.slice(0, MOST_STACKS).map(item));
   if (stacks.length <= MOST_STACKS) return list;
-  const more = h("button", { type: "button", class: "button", data: { kind: "quiet" } }, `Show ${many(stacks.length - MOST_STACKS, "more stack")}`);
+  const more = h("button", { type: "button", class: "button", data: { kind: "quiet" } }, `Show ${count(stacks.length - MOST_STACKS, "more stack")}`);
   more.addEventListener("click", () => {
     const first = list.children.length;
     list.append(...stacks.slice(MOST_STACKS).map((stack, index) => item(stack, index + MOST_STACKS)));
@@ -261,9 +261,9 @@ function foretold(it, rerun) {
   const [runs, unknown] = [it.runs || [], it.unknown || []];
   const most = 12;
   return [
-    runs.length > 0 ? h("p", {}, `By the stacks as they are now ${many(runs.length, "run")} would come of it:`) : h("p", {}, unknown.length > 0 ? "No run is certain to come of it." : rerun ? "No run would come of it." : "No run would come of it that there is not already. It can be sent again all the same."),
-    runs.length > 0 && h("ul", { class: "column plain-list" }, runs.slice(0, most).map(line), runs.length > most && h("li", {}, `and ${many(runs.length - most, "more run")}`)),
-    unknown.length > 0 && [h("p", {}, "Of these it is not known before Azure DevOps is asked again:"), h("ul", { class: "column plain-list" }, unknown.slice(0, most).map(line), unknown.length > most && h("li", {}, `and ${many(unknown.length - most, "more stack")}`))],
+    runs.length > 0 ? h("p", {}, `By the stacks as they are now ${count(runs.length, "run")} would come of it:`) : h("p", {}, unknown.length > 0 ? "No run is certain to come of it." : rerun ? "No run would come of it." : "No run would come of it that there is not already. It can be sent again all the same."),
+    runs.length > 0 && h("ul", { class: "column plain-list" }, runs.slice(0, most).map(line), runs.length > most && h("li", {}, `and ${count(runs.length - most, "more run")}`)),
+    unknown.length > 0 && [h("p", {}, "Of these it is not known before Azure DevOps is asked again:"), h("ul", { class: "column plain-list" }, unknown.slice(0, most).map(line), unknown.length > most && h("li", {}, `and ${count(unknown.length - most, "more stack")}`))],
     it.note && h("p", { class: "quiet" }, reasoned(it.note, 500)),
   ];
 }

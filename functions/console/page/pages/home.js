@@ -4,11 +4,13 @@ import { all, get, part } from "../api.js";
 import { announce } from "../app.js";
 import { fill, h } from "../dom.js";
 import { chart } from "../parts/chart.js";
-import { many, read, reasoned, since } from "../parts/deliveries.js";
+import { read, reasoned, since } from "../parts/deliveries.js";
 import { trigger } from "../parts/hooks.js";
 import { poll } from "../parts/poll.js";
+import { orNone } from "../parts/stacks.js";
 import { loading } from "../parts/states.js";
 import { at, daysUntil, when } from "../parts/time.js";
+import { count, sentence } from "../parts/words.js";
 
 export const title = "Home";
 
@@ -43,7 +45,7 @@ export function render({ signal }) {
     if (shown.items !== next) {
       keepingFocus(list, () => fill(list, items.length > 0 ? h("ul", { class: "attention" }, items.map(concern)) : well(found)));
       const keys = items.map((item) => item.key).join();
-      if (!isFirst && keys !== shown.keys) announce(items.length > 0 ? `What needs attention has changed: ${many(items.length, "matter")}.` : "Nothing needs attention any more.");
+      if (!isFirst && keys !== shown.keys) announce(items.length > 0 ? `What needs attention has changed: ${count(items.length, "matter")}.` : "Nothing needs attention any more.");
       shown.items = next;
       shown.keys = keys;
     }
@@ -93,7 +95,7 @@ async function readAll(signal, counted) {
     runs("the runs", { pageSize: 1 }),
   ]);
   const active = (integrations?.items || []).filter((one) => one.status === "active");
-  const hooks = await inTurn(active.slice(0, MOST_INTEGRATIONS), (one) => attempt(`the service hooks of ${one.name}`, () => get(`setup/integrations/${part(one.name)}/service-hooks`, {}, signal)));
+  const hooks = await inTurn(active.slice(0, MOST_INTEGRATIONS), (one) => attempt(`the service hooks of ${one.name}`, () => get(`setup/integrations/${part(one.name)}/service-hooks`, {}, signal).catch(orNone)));
   // Who was heard of in the last day needs no question.
   const heard = new Set([...counted.values()].map((row) => row.integration));
   const old = active.filter((one) => one.createdAt < week && !heard.has(one.name)).slice(0, MOST_INTEGRATIONS);
@@ -101,7 +103,7 @@ async function readAll(signal, counted) {
   const silent = old.filter((one, at) => last[at]?.deliveries.length === 0).map((one) => one.name);
   const failedLately = failed?.runs.filter((run) => Date.parse(run.updatedAt) > Date.now() - DAY);
   const open = queued && running && queued.runs.length + running.runs.length;
-  const or = (count, more) => (count === undefined || count === null ? "?" : `${count.toLocaleString("en")}${more ? "+" : ""}`);
+  const or = (number, more) => (number === undefined || number === null ? "?" : `${number.toLocaleString("en")}${more ? "+" : ""}`);
   return {
     troubles,
     integrations: integrations?.items || [],
@@ -169,7 +171,7 @@ const quoted = (value) => ({ foreign: value });
  * What needs attention, worst first: `{key, rank, tone, title, means, todo, href, label}`. Texts are lists of words, of moments and of words
  * of others; all of it can be compared with what was there before.
  */
-export function concerns({ troubles, integrations, active, hooks, parked, quarantined, oversize, queued, silent = [] }) {
+function concerns({ troubles, integrations, active, hooks, parked, quarantined, oversize, queued, silent = [] }) {
   const items = [];
   const add = (rank, tone, key, title, means, todo, href, label) => items.push({ rank, tone, key, title, means, todo, href, label });
 
@@ -177,7 +179,7 @@ export function concerns({ troubles, integrations, active, hooks, parked, quaran
   for (const why of new Set(troubles.map((one) => one.why))) {
     const what = troubles.filter((one) => one.why === why).map((one) => one.what);
     const last = what.length > 1 && what.pop();
-    add(0, "bad", `trouble-${why}`, [`${capital(what.join(", "))}${last ? ` and ${last}` : ""} could not be read`], [quoted(why)], ["It is tried again by itself. Until then nothing here tells of that."]);
+    add(0, "bad", `trouble-${why}`, [`${capital(what.join(", "))}${last ? ` and ${last}` : ""} could not be read`], [quoted(sentence(why))], ["It is tried again by itself. Until then nothing here tells of that."]);
   }
 
   for (const one of integrations) {
@@ -188,7 +190,7 @@ export function concerns({ troubles, integrations, active, hooks, parked, quaran
     }
     const days = one.personalAccessTokenExpiresOn ? daysUntil(one.personalAccessTokenExpiresOn) : null;
     if (days !== null && days < 0) add(3, "bad", `token-${name}`, [`The token of ${name} has expired`], [`By the date that was given for it, ${one.personalAccessTokenExpiresOn}.`], ["Make a new one in Azure DevOps, and give it to the integration, with its date."], LINK(name), "Give a new token");
-    else if (days !== null && days <= EXPIRES_SOON) add(days <= 7 ? 5 : 7, days <= 7 ? "bad" : "warn", `token-${name}`, [days === 0 ? `The token of ${name} expires today` : `The token of ${name} expires in ${many(days, "day")}`], [`On ${one.personalAccessTokenExpiresOn}. After that deliveries are parked, and hooks are not watched.`], ["Make a new one in Azure DevOps, and give it to the integration, with its date."], LINK(name), "Give a new token");
+    else if (days !== null && days <= EXPIRES_SOON) add(days <= 7 ? 5 : 7, days <= 7 ? "bad" : "warn", `token-${name}`, [days === 0 ? `The token of ${name} expires today` : `The token of ${name} expires in ${count(days, "day")}`], [`On ${one.personalAccessTokenExpiresOn}. After that deliveries are parked, and hooks are not watched.`], ["Make a new one in Azure DevOps, and give it to the integration, with its date."], LINK(name), "Give a new token");
     if (one.status === "pending") add(10, "info", `pending-${name}`, [`${name} is being set up`], ["Since ", moment(one.createdAt), ". As a rule that takes seconds."], ["If it stays so, setting up was cut off: unlink it, and set it up again."], LINK(name), `See ${name}`);
     if (one.status === "unlinking") add(9, "warn", `unlinking-${name}`, [`${name} is being unlinked`], ["It takes no deliveries any more, and is not gone yet."], ["If it stays so, unlinking was cut off: unlink it once more, which goes on where it stopped."], LINK(name), `See ${name}`);
   }
@@ -200,7 +202,7 @@ export function concerns({ troubles, integrations, active, hooks, parked, quaran
   for (const name of silent) add(9, "warn", `silent-${name}`, [`Nothing was received of ${name} for a week`], ["Perhaps nothing happened. Perhaps its events do not arrive."], ["Press Test on one of its service hooks in Azure DevOps (Project settings, Service hooks), and see whether that appears in the log."], LINK(name), `See ${name}`);
 
   const waiting = (queued?.runs || []).filter((run) => Date.parse(run.requestedAt) < Date.now() - HOUR);
-  if (waiting.length > 0) add(8, "warn", "queued", [queued.nextPageToken ? `${waiting.length} or more runs have` : many(waiting.length, "run has", "runs have"), " been queued for more than an hour"], ["Stackhook asks for runs; something of yours has to execute them, and report how they go. One of these was asked for ", moment(waiting.at(-1).requestedAt), "."], ["See that a rule of the event bus takes Run Requested to your executor, and that it may report."], `/runs/${part(waiting.at(-1).id)}`, "See that run");
+  if (waiting.length > 0) add(8, "warn", "queued", [queued.nextPageToken ? `${waiting.length} or more runs have` : count(waiting.length, "run has", "runs have"), " been queued for more than an hour"], ["Stackhook asks for runs; something of yours has to execute them, and report how they go. One of these was asked for ", moment(waiting.at(-1).requestedAt), "."], ["See that a rule of the event bus takes Run Requested to your executor, and that it may report."], `/runs/${part(waiting.at(-1).id)}`, "See that run");
 
   return items.sort((one, other) => one.rank - other.rank);
 }
@@ -219,16 +221,16 @@ function ofHooks({ integration, projects, gap, lastPass }, add) {
     const name = [quoted(project.name), ` (${integration})`];
     const failing = hooks.filter((hook) => HOOK_STATES[hook.status]);
     if (failing.length > 0) {
-      const states = [...new Set(failing.map((hook) => hook.status))].map((state) => `${many(failing.filter((hook) => hook.status === state).length, "is", "are")} ${HOOK_STATES[state]}`);
+      const states = [...new Set(failing.map((hook) => hook.status))].map((state) => `${count(failing.filter((hook) => hook.status === state).length, "is", "are")} ${HOOK_STATES[state]}`);
       const trouble = failing.find((hook) => hook.trouble)?.trouble;
       const first = failing.map((hook) => hook.since).sort()[0];
-      add(2, "bad", `hooks-${key}`, [`${failing.length} of ${many(hooks.length, "service hook")} of `, ...name, failing.length === 1 ? " does not send" : " do not send"], [`${states.join("; ")}. Seen `, moment(first), ". What happens meanwhile does not arrive, and is looked for afterwards.", ...(trouble ? [" It could not be mended: ", quoted(sentence(trouble))] : [])], [trouble ? "Do what is said, then mend them on the integration's page." : "The schedule mends them as soon as it can; on the integration's page you can do it now."], LINK(integration), "Mend the hooks");
+      add(2, "bad", `hooks-${key}`, [`${failing.length} of ${count(hooks.length, "service hook")} of `, ...name, failing.length === 1 ? " does not send" : " do not send"], [`${states.join("; ")}. Seen `, moment(first), ". What happens meanwhile does not arrive, and is looked for afterwards.", ...(trouble ? [" It could not be mended: ", quoted(sentence(trouble))] : [])], [trouble ? "Do what is said, then mend them on the integration's page." : "The schedule mends them as soon as it can; on the integration's page you can do it now."], LINK(integration), "Mend the hooks");
     }
     const changed = hooks.filter((hook) => hook.status === "enabled" && hook.differs?.length > 0);
-    if (changed.length > 0) add(5, "warn", `differs-${key}`, [`${many(changed.length, "service hook")} of `, ...name, " was changed by somebody".replace("was", changed.length === 1 ? "was" : "were")], ["Other than Stackhook made them: ", quoted([...new Set(changed.flatMap((hook) => hook.differs))].join(", ")), ". Some events may not be sent, or not be taken."], ["Mend them on the integration's page, unless the schedule does."], LINK(integration), "Mend the hooks");
-    if (missingEvents?.length > 0) add(5, "warn", `events-${key}`, [`No service hook of `, ...name, ` sends ${many(missingEvents.length, "type")} of event`], ["Not sent: ", quoted(missingEvents.map(trigger).join(", ")), ". Runs that these ask for are not made."], ["Mend makes the hooks that are not there."], LINK(integration), "Mend the hooks");
+    if (changed.length > 0) add(5, "warn", `differs-${key}`, [`${count(changed.length, "service hook")} of `, ...name, " was changed by somebody".replace("was", changed.length === 1 ? "was" : "were")], ["Other than Stackhook made them: ", quoted([...new Set(changed.flatMap((hook) => hook.differs))].join(", ")), ". Some events may not be sent, or not be taken."], ["Mend them on the integration's page, unless the schedule does."], LINK(integration), "Mend the hooks");
+    if (missingEvents?.length > 0) add(5, "warn", `events-${key}`, [`No service hook of `, ...name, ` sends ${count(missingEvents.length, "type")} of event`], ["Not sent: ", quoted(missingEvents.map(trigger).join(", ")), ". Runs that these ask for are not made."], ["Mend makes the hooks that are not there."], LINK(integration), "Mend the hooks");
     const stopped = hooks.filter((hook) => hook.status === "disabledByUser");
-    if (stopped.length > 0) add(11, "info", `stopped-${key}`, [`${many(stopped.length, "service hook")} of `, ...name, stopped.length === 1 ? " is disabled by a person" : " are disabled by a person"], ["Stackhook leaves it at that, since it may be on purpose."], ["If it is not: enable them in Azure DevOps, or mend them on the integration's page."], LINK(integration), "See the hooks");
+    if (stopped.length > 0) add(11, "info", `stopped-${key}`, [`${count(stopped.length, "service hook")} of `, ...name, stopped.length === 1 ? " is disabled by a person" : " are disabled by a person"], ["Stackhook leaves it at that, since it may be on purpose."], ["If it is not: enable them in Azure DevOps, or mend them on the integration's page."], LINK(integration), "See the hooks");
   }
   if (projects.length === 0) add(11, "info", `none-${integration}`, [`${integration} has no service hooks of ours`], ["Unless somebody has made some by hand, nothing arrives."], ["Make those of a project on the integration's page."], LINK(integration), "Make service hooks");
   if (gap) {
@@ -242,11 +244,11 @@ function ofDeliveries({ parked, quarantined, oversize }, add) {
   const subject = (page, one, several) => `${counted(page)} ${page.deliveries.length === 1 && !page.nextPageToken ? one : several}`;
   if (parked?.deliveries.length > 0) {
     const [newest] = parked.deliveries;
-    add(4, "bad", "parked", [subject(parked, "delivery waits", "deliveries wait")], ["Parked, the newest ", moment(newest.receivedAt), ...(newest.reason ? [": ", quoted(newest.reason)] : ["."])], ["What waits for a token goes on by itself once there is one that works. Send the rest again when what is said of them is mended."], "/deliveries?outcome=parked", "See what is parked");
+    add(4, "bad", "parked", [subject(parked, "delivery waits", "deliveries wait")], ["Parked, the newest ", moment(newest.receivedAt), ...(newest.reason ? [": ", quoted(newest.reason)] : []), "."], ["What waits for a token goes on by itself once there is one that works. Send the rest again when what is said of them is mended."], "/deliveries?outcome=parked", "See what is parked");
   }
   if (quarantined?.deliveries.length > 0) {
     const [newest] = quarantined.deliveries;
-    add(8, "warn", "quarantined", [subject(quarantined, "delivery of the last 7 days was not understood", "deliveries of the last 7 days were not understood")], ["The newest came ", moment(newest.receivedAt), ...(newest.reason ? [": ", quoted(newest.reason)] : ["."])], ["Look what sends them: something that is no service hook and knows the password, or one with another form of body."], "/deliveries?outcome=quarantined&time=week", "See what was not understood");
+    add(8, "warn", "quarantined", [subject(quarantined, "delivery of the last 7 days was not understood", "deliveries of the last 7 days were not understood")], ["The newest came ", moment(newest.receivedAt), ...(newest.reason ? [": ", quoted(newest.reason)] : []), "."], ["Look what sends them: something that is no service hook and knows the password, or one with another form of body."], "/deliveries?outcome=quarantined&time=week", "See what was not understood");
   }
   if (oversize?.deliveries.length > 0) {
     const [newest] = oversize.deliveries;
@@ -254,7 +256,6 @@ function ofDeliveries({ parked, quarantined, oversize }, add) {
   }
 }
 
-const sentence = (words) => (/[.!?]$/.test(words) ? words : `${words}.`);
 const capital = (words) => words[0].toUpperCase() + words.slice(1);
 
 function failureWords(failure) {

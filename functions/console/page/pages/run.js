@@ -3,9 +3,9 @@
 import { get, part } from "../api.js";
 import { external, fill, h } from "../dom.js";
 import { badge } from "../parts/badge.js";
+import { reasoned } from "../parts/deliveries.js";
 import { branchUrl, commitUrl, organizationUrl, repositoryUrl, short } from "../parts/links.js";
 import { poll } from "../parts/poll.js";
-import { reason } from "../parts/reason.js";
 import { duration, endedBecause, isOpen, pullRequest, refOf } from "../parts/runs.js";
 import { slot } from "../parts/slot.js";
 import { orNone } from "../parts/stacks.js";
@@ -79,7 +79,7 @@ function parts(first, organization) {
     ["Stack", (run) => [run.stack], ([stack]) => h("a", { href: `/stacks/${part(stack)}` }, stack)],
     ["Kind", (run) => run.kind, (kind) => KINDS[kind] || kind],
     ["Asked for by", (run) => [run.trigger, run.delivery ?? null], ([trigger, delivery]) => [TRIGGERS[trigger] || trigger, delivery && [" · ", h("a", { href: `/deliveries/${part(delivery)}` }, "the delivery that told of it")]]],
-    ["Why", (run) => run.reason, (words) => reason(words)],
+    ["Why", (run) => run.reason, (words) => reasoned(words)],
     ["Repository", (run) => [run.project, run.repository], () => external(repositoryUrl(organization, first), `${first.project.name}/${first.repository.name}`)],
     ["Commit", (run) => run.commit, (commit) => h("code", {}, external(commitUrl(organization, first, commit), commit))],
     ["Branch", (run) => run.refName ?? null, (ref) => (ref ? (ref.startsWith("refs/heads/") ? external(branchUrl(organization, first, ref), short(ref)) : refOf({ refName: ref })) : quiet("none: the commit was named"))],

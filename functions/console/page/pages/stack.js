@@ -6,11 +6,11 @@ import { external, fill, h, web } from "../dom.js";
 import { badge } from "../parts/badge.js";
 import { choice } from "../parts/choice.js";
 import { combobox } from "../parts/combobox.js";
+import { reasoned } from "../parts/deliveries.js";
 import { ask } from "../parts/dialog.js";
 import { field, text } from "../parts/fields.js";
 import { branchUrl, commitLink, organizationUrl, repositoryUrl, short } from "../parts/links.js";
 import { poll } from "../parts/poll.js";
-import { reason } from "../parts/reason.js";
 import { duration, endedBecause, isOpen, pullRequest, refOf, runPath } from "../parts/runs.js";
 import { slot } from "../parts/slot.js";
 import { empty, loaded, loading, problem } from "../parts/states.js";
@@ -200,7 +200,7 @@ function cells(organization) {
     cell((run) => [run.kind, run.id], (run) => h("a", { class: "nowrap", href: runPath(run) }, run.kind, h("span", { class: "hidden-visually" }, ` run ${run.id.slice(0, 8)}`))),
     cell((run) => [run.commit, run.refName ?? null], (run) => [h("code", { class: "nowrap" }, commitLink(organization, run, run.commit)), run.refName && h("div", { class: "quiet small" }, refOf(run))]),
     cell((run) => run.pullRequest ?? null, (run) => pullRequest(run, organization) || h("span", { class: "quiet" }, "none")),
-    cell((run) => [run.reason, endedBecause(run)], (run) => [reason(run.reason), endedBecause(run) && h("div", { class: "quiet small" }, endedBecause(run))]),
+    cell((run) => [run.reason, endedBecause(run)], (run) => [reasoned(run.reason), endedBecause(run) && h("div", { class: "quiet small" }, endedBecause(run))]),
     cell((run) => [run.requestedAt, duration(run)], (run) => [when(run.requestedAt), h("div", { class: "quiet small number" }, run.state === "queued" ? "waits" : duration(run))]),
     cell((run) => [run.targetUrl ?? null, run.description ?? null, isOpen(run)], (run) => [web(run.targetUrl) ? external(run.targetUrl, "Log") : h("span", { class: "quiet" }, isOpen(run) ? "no link yet" : "no link"), run.description && h("div", { class: "quiet small" }, run.description)]),
   ];

@@ -57,7 +57,8 @@ export function chart({ link } = {}) {
   new ResizeObserver(() => {
     if (picture.clientWidth !== known) {
       known = picture.clientWidth;
-      draw();
+      if (drawn) draw();
+      else if (known > 0) fill(picture, bars(count([], Date.now() - 86_400_000, Date.now()), known, prefix));
     }
   }).observe(picture);
   element.draw = (what) => {

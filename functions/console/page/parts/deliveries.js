@@ -108,8 +108,3 @@ export function reasoned(text, most = 400) {
   if (pieces.length % 2 === 0) return h("bdi", {}, kept);
   return h("bdi", {}, pieces.map((piece, at) => (at % 2 === 1 ? h("code", {}, h("bdi", {}, piece)) : piece)));
 }
-
-/** So many of something: `many(2, "delivery", "deliveries")`. */
-export function many(count, one, several = `${one}s`) {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : several}`;
-}

@@ -7,7 +7,7 @@ import { count } from "./words.js";
 const WARN_DAYS = 30;
 
 /** `{tone, words}` for a day, or for none. */
-export function expiryOf(day) {
+function expiryOf(day) {
   if (!day) return { tone: "plain", words: "expiry not known" };
   const days = daysUntil(day);
   if (days < 0) return { tone: "bad", words: `expired ${count(-days, "day")} ago` };

@@ -19,7 +19,7 @@ export function trigger(eventType) {
 }
 
 /** Whether a hook sends as it should. */
-export function isWell(hook) {
+function isWell(hook) {
   return hook.status === "enabled" && !hook.differs?.length && !hook.trouble;
 }
 

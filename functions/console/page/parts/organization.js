@@ -8,7 +8,7 @@ const NAME = "([a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?)";
 const FORMS = [new RegExp(`^https://(?:[^@/?#]*@)?dev\\.azure\\.com/${NAME}(?:[/?#]|$)`, "i"), new RegExp(`^https://(?:[^@/?#]*@)?${NAME}\\.visualstudio\\.com(?:[/?#]|$)`, "i")];
 
 /** The page on which tokens of an organization are made, or `null` where the URL is none of Azure DevOps. */
-export function tokensPage(url) {
+function tokensPage(url) {
   for (const form of FORMS) {
     const [, name] = form.exec(url.trim()) || [];
     if (name) return `https://dev.azure.com/${name.toLowerCase()}/_usersettings/tokens`;

@@ -202,7 +202,7 @@ function isJson(words) {
  * JSON with each member on a line of its own; what is none as it is. The text is laid out, not read and written anew: numbers that no
  * double holds, and members that stand there twice, stay as they came.
  */
-export function pretty(words) {
+function pretty(words) {
   if (!isJson(words)) return words;
   const out = [];
   const token = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/gs;
@@ -227,7 +227,7 @@ export function pretty(words) {
 }
 
 /** Characters that cannot be seen, or turn the direction of others, as \u and their number. */
-export function visible(words) {
+function visible(words) {
   return words.replace(HIDDEN, (found) => [...Array(found.length).keys()].map((at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, "0")}`).join(""));
 }
 

@@ -3,7 +3,7 @@
 import { call, get, part } from "../api.js";
 import { fill, h, unique } from "../dom.js";
 import { badge } from "./badge.js";
-import { reason } from "./reason.js";
+import { reasoned } from "./deliveries.js";
 import { empty, loading, problem } from "./states.js";
 import { when } from "./time.js";
 
@@ -117,7 +117,7 @@ function list(deliveries) {
           "div",
           {},
           h("p", {}, h("a", { href: `/deliveries/${part(one.id)}` }, one.summary)),
-          h("p", { class: "quiet small" }, one.kind && `${one.runs > 1 ? `${one.runs} ${one.kind} runs` : `${one.kind} run`}: `, reason(one.reason), " · ", when(one.receivedAt)),
+          h("p", { class: "quiet small" }, one.kind && `${one.runs > 1 ? `${one.runs} ${one.kind} runs` : `${one.kind} run`}: `, reasoned(one.reason), " · ", when(one.receivedAt)),
         ),
       ),
     ),

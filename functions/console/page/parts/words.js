@@ -10,7 +10,7 @@ export function sentence(words) {
 
 /** A number with its noun: `count(1, "hook")` is "1 hook". */
 export function count(number, one, many = `${one}s`) {
-  return `${number} ${number === 1 ? one : many}`;
+  return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
 /** Names as one reads them: "a, b and c". */
