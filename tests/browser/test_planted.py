@@ -22,7 +22,7 @@ def page(visit: Callable[..., Visit]) -> Page:
         ("label", "main.append(Object.assign(document.createElement('input'), { type: 'text' }))"),
         ("button-name", "main.append(document.createElement('button'))"),
         ("color-contrast", "const p = document.createElement('p'); p.textContent = 'faint'; p.style.setProperty('color', '#888'); p.style.setProperty('background', '#999'); main.append(p)"),
-        ("target-size", "for (let at = 0; at < 2; at += 1) { const b = document.createElement('button'); b.textContent = '.'; b.style.cssText = 'all: unset; display: block; width: 9px; height: 9px; overflow: hidden'; main.append(b); }"),
+        ("target-size", "const both = document.createElement('div'); for (let at = 0; at < 2; at += 1) { const b = document.createElement('button'); b.textContent = '.'; b.style.cssText = 'all: unset; display: block; width: 9px; height: 9px; overflow: hidden'; both.append(b); } main.append(both)"),
     ],
 )
 def test_axe_finds_what_is_planted(page: Page, rule: str, script: str) -> None:
