@@ -495,7 +495,7 @@ async fn what_cannot_be_dispatched_is_not_delivered_again() -> Result<()> {
     let event = log.push().await?;
     for body in [
         json!({ "rerun": "yes" }),
-        json!({ "dryRun": true }),
+        json!({ "dryRun": "yes" }),
         json!([]),
         json!(1),
     ] {

@@ -180,6 +180,20 @@ def test_u5_an_executor_s_address_is_no_link_unless_it_is_one_of_the_web(visit: 
     assert planted(page) == 0
 
 
+@pytest.mark.parametrize("word", ["constructor", "__proto__", "toString"])
+def test_a_type_or_a_state_that_is_called_as_what_every_object_has_is_shown_as_it_is(visit: Callable[..., Visit], hostile: Hostile, word: str) -> None:
+    page = visit().open()
+
+    def other(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "eventType": word, "outcome": word})
+
+    page.route(f"**/api/deliveries/deliveries/{hostile.forged}", other)
+    page.goto(f"{page.url.rstrip('/')}/deliveries/{hostile.forged}")
+    expect(page.get_by_role("region", name="What became of it").locator(".badge").first).to_have_text(word)
+    expect(page.get_by_role("region", name="What came")).to_contain_text(f"{word} {word}")
+
+
 def test_addresses_with_hostile_parts_are_no_more_than_pages_that_are_not_there(visit: Callable[..., Visit]) -> None:
     page = visit().open()
     origin = page.url.rstrip("/")

@@ -170,3 +170,20 @@ def test_who_clicks_twice_creates_one_stack_and_asks_for_one_run(visit: Callable
     expect(page.get_by_role("table", name=f"Runs of {name}").get_by_role("row")).to_have_count(2)
     assert len([it for it in visitor.posted if it.endswith("/runs")]) == 1
     world.call("DELETE", f"stacks/stacks/{name}")
+
+
+@pytest.mark.parametrize("opens", ["Unlink", "Replace the token"])
+def test_a_question_ends_with_the_page_that_it_is_about(visit: Callable[..., Visit], paths: list[tuple[str, str]], opens: str) -> None:
+    page = visit().open("/integrations")
+    heading = page.get_by_role("heading", level=1)
+    for leave, words in ((page.go_back, "Integrations"), (lambda: page.evaluate("dispatchEvent(new Event('session-lost'))"), "Open the link from the terminal")):
+        page.get_by_role("table").get_by_role("link", name=INTEGRATION).click()
+        expect(heading).to_have_text(INTEGRATION)
+        page.get_by_role("button", name=opens, exact=True).click()
+        dialog = page.get_by_role("dialog")
+        written = dialog.locator("input").first
+        written.fill("not to be kept")
+        leave()
+        expect(heading).to_have_text(words)
+        expect(dialog).to_have_count(0)
+        assert not [place for place, value in kept(page).items() if "not to be kept" in str(value)]

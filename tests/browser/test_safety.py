@@ -101,6 +101,21 @@ def test_a_link_works_once(visit: Callable[..., Visit], console: Console) -> Non
     expect(first.get_by_role("heading", level=1)).to_have_text("Home")
 
 
+def test_a_link_that_is_pasted_into_a_tab_of_the_console_is_taken(visit: Callable[..., Visit], console: Console) -> None:
+    """Nothing but the fragment is another one then, so that the browser loads nothing."""
+    page = visit().context.new_page()
+    heading = page.get_by_role("heading", level=1)
+    page.goto(f"{console.url}/")
+    expect(heading).to_have_text("Open the link from the terminal")
+    page.goto(f"{console.url}/#{console.code()}")
+    expect(heading).to_have_text("Home")
+    assert page.evaluate("location.hash") == ""
+    # Who has a session already leaves none of it in the address, either.
+    page.goto(f"{console.url}/#{console.code()}")
+    expect(heading).to_have_text("Home")
+    page.wait_for_function("location.hash === ''")
+
+
 def test_the_code_is_in_no_address_that_was_asked_for(visit: Callable[..., Visit], console: Console) -> None:
     visitor = visit()
     page = visitor.context.new_page()

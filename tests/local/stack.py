@@ -35,18 +35,23 @@ def print_addresses(stack: Stack) -> None:
             say(f"  {name:<13}{description[name]}")
     say(f"  {'Azure DevOps':<13}{description['azureDevOps']['organizationUrl']}   (simulated)")
     if link := stack.link():
-        say(f"\n  {'Console':<13}{link}   (works once; then the next one stands in {shown(stack.folder / 'console.json')})")
+        ready = shown(stack.folder / "console.json")
+        if sys.stdout.isatty():
+            say(f"\n  {'Console':<13}{link}   (works once; then the next one stands in {ready})")
+        else:
+            # A link is a key: whatever this is redirected to, others may read it.
+            say(f"\n  {'Console':<13}its link stands in {ready}")
     say(f"\n  Keys, and a personal access token: {shown(stack.json)}. How to call it: tests/README.md")
 
 
 def wait(stack: Stack) -> None:
-    """Until Ctrl-C, or until somebody else ends it. Tells each further link of the console."""
+    """Until Ctrl-C, or until somebody else ends it. Tells a terminal each further link of the console."""
     say("\n  Ctrl-C ends it.")
     link = stack.link()
     try:
         while stack.is_up():
             time.sleep(1)
-            if (newest := stack.link()) and newest != link:
+            if sys.stdout.isatty() and (newest := stack.link()) and newest != link:
                 say(f"  The link was used. The next one: {newest}")
                 link = newest
         say("It was ended by another command, or by itself; logs are in " + shown(stack.folder / "logs"))

@@ -42,6 +42,8 @@ export function announce(words) {
 }
 
 async function show({ focus = true } = {}) {
+  // Not what is drawn anew: questions of a page that is left end with it.
+  if (focus) dispatchEvent(new Event("page-left"));
   ended.abort();
   ended = new AbortController();
   const { signal } = ended;

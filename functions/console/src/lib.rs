@@ -53,7 +53,7 @@ const MOST_OF_A_CODE: usize = 1024;
 pub enum StartError {
     /// The port is another program's.
     #[error(
-        "Port {0} of this machine is taken, perhaps by another console: end that, or give --port (0 takes any that is free)"
+        "Port {0} of this machine is taken, perhaps by another console: end that, or leave --port out, which takes any that is free"
     )]
     PortTaken(u16),
     /// It cannot listen.

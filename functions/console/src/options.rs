@@ -11,7 +11,8 @@ Serves Stackhook's page on this machine, for whoever has the link that it prints
 
     --setup URL …        of the five functions (`make deploy` prints them); else SETUP_URL,
                          STACKS_URL, RUNS_URL, DELIVERIES_URL, UNLINK_URL
-    --port PORT          where it listens, on 127.0.0.1 alone (8420; 0 is any that is free)
+    --port PORT          where it listens, on 127.0.0.1 alone (0, which is any that is free). A port
+                         of always is one where a browser may know somebody else's page by now
     --environment NAME   which one this is, for the page to show
     --region REGION      of the functions, where their URLs do not say it
     --ready-file PATH    a file for the link, which nobody else can read; written anew with each new
@@ -24,7 +25,9 @@ They are looked for when they are needed, so you may sign in later. You need the
 stackhook-<environment>-operator.
 ";
 
-const PORT: u16 = 8420;
+/// Any that is free. A browser keeps what it was once given under an address: whoever had the port before, such as another
+/// user of this machine, could have left a service worker or a file there, which then has the link before the console does.
+const PORT: u16 = 0;
 
 /// The functions that the page calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +231,8 @@ mod tests {
     #[test]
     fn the_environment_says_where_the_functions_are() {
         let plain = options("");
-        assert_eq!(plain.port, 8420);
+        // One that nobody could have known and taken before.
+        assert_eq!(plain.port, 0);
         assert_eq!(
             (plain.ready_file, plain.region, plain.environment),
             (None, None, None)
@@ -251,11 +255,11 @@ mod tests {
     #[test]
     fn the_command_line_goes_before_it() {
         for line in [
-            "--port 0 --ready-file /x/y --region eu-west-2 --environment prod --runs https://other.example.org/",
-            "--port=0 --ready-file=/x/y --region=eu-west-2 --environment=prod --runs=https://other.example.org",
+            "--port 8420 --ready-file /x/y --region eu-west-2 --environment prod --runs https://other.example.org/",
+            "--port=8420 --ready-file=/x/y --region=eu-west-2 --environment=prod --runs=https://other.example.org",
         ] {
             let read = options(line);
-            assert_eq!(read.port, 0);
+            assert_eq!(read.port, 8420);
             assert_eq!(read.ready_file, Some(PathBuf::from("/x/y")));
             assert_eq!(read.region.as_deref(), Some("eu-west-2"));
             assert_eq!(read.environment.as_deref(), Some("prod"));

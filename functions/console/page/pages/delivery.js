@@ -5,7 +5,7 @@ import { announce } from "../app.js";
 import { fill, h } from "../dom.js";
 import { badge } from "../parts/badge.js";
 import { copyButton } from "../parts/copy.js";
-import { foreign, many, outcome, reasoned, typeWords } from "../parts/deliveries.js";
+import { foreign, many, outcome, reasoned, short, typeWords } from "../parts/deliveries.js";
 import { ask } from "../parts/dialog.js";
 import { tick } from "../parts/fields.js";
 import { payload, sized } from "../parts/payload.js";
@@ -13,6 +13,7 @@ import { poll } from "../parts/poll.js";
 import { loading, problem } from "../parts/states.js";
 import { at, when } from "../parts/time.js";
 import { toast } from "../parts/toast.js";
+import { sentence } from "../parts/words.js";
 
 export const title = "Delivery";
 
@@ -63,7 +64,7 @@ export function render({ params, signal }) {
       became,
       h("div", { class: "toolbar" }, h("h2", { id: "became" }, "What became of it"), !NO_EVENT[delivery.outcome] && again),
       h("p", { class: "row" }, outcome(delivery), h("span", {}, MEANS[delivery.outcome] || "")),
-      why && h("p", {}, reasoned(why, 2_000)),
+      why && h("p", {}, reasoned(sentence(why), 2_000)),
       delivery.recovered && h("p", {}, "It never arrived: Stackhook found what happened in Azure DevOps, and made this delivery of it."),
       h("div", { class: "place", role: "status" }, awaited && h("p", { class: "notice", data: { tone: "info" } }, awaited.until > Date.now() ? "Sent again: what comes of it appears here …" : "Sent again, and nothing else has come of it so far. The page is worth another look later.")),
       NO_EVENT[delivery.outcome] && h("p", { class: "quiet" }, NO_EVENT[delivery.outcome]),
@@ -74,7 +75,7 @@ export function render({ params, signal }) {
 
   const draw = () => {
     fill(heading, foreign(delivery.summary || "A delivery", 400));
-    document.title = `${String(delivery.summary || "Delivery").slice(0, 80)} · Stackhook`;
+    document.title = `${short(delivery.summary || "Delivery", 80)} · Stackhook`;
     drawOutcome();
     drawDecided();
     fill(body, became, decided, h("section", { class: "card", aria: { labelledby: "facts" } }, h("h2", { id: "facts" }, "What came"), facts(delivery)), h("section", { class: "card", aria: { labelledby: "payload" } }, h("h2", { id: "payload" }, "Payload"), payload(delivery)));
@@ -84,7 +85,7 @@ export function render({ params, signal }) {
     delivery = await get(path, {}, signal);
     if (signal.aborted) return;
     draw();
-    announce(String(delivery.summary || "The delivery").slice(0, 200));
+    announce(short(delivery.summary || "The delivery", 200));
   };
   const begin = async () => {
     fill(body, loading("The delivery is read", 8));
@@ -193,7 +194,7 @@ function decisions(delivery, signal) {
       h(
         "li",
         { class: "notice", data: { tone: verdict === "run" ? "good" : verdict === "canceled" ? "warn" : null } },
-        h("p", { class: "row" }, badge("decision", verdict), h("span", {}, reasoned(reason, 1_000))),
+        h("p", { class: "row" }, badge("decision", verdict), h("span", {}, reasoned(sentence(reason), 1_000))),
         stackList(stacks, runs, runOf),
       ),
     ),

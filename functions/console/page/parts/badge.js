@@ -54,13 +54,18 @@ const WORDS = {
 
 /** A badge: `badge("run", "failed")`. A word that is not known is shown as it is. */
 export function badge(what, word) {
-  const [tone, words] = WORDS[what]?.[word] || ["plain", word || "unknown"];
+  const [tone, words] = known(what, word) || ["plain", word || "unknown"];
   return h("span", { class: "badge", data: { tone } }, words);
 }
 
 /** The tone of a state. */
 export function tone(what, word) {
-  return WORDS[what]?.[word]?.[0] || "plain";
+  return known(what, word)?.[0] || "plain";
+}
+
+/** Not what every object has: a state may come from elsewhere, and be called "constructor". */
+function known(what, word) {
+  return Object.hasOwn(WORDS[what], word) ? WORDS[what][word] : null;
 }
 
 /** What the states of a service hook are called. */

@@ -1,6 +1,6 @@
-// A value that is there to be copied, and one that is shown when asked for.
+// A value that is there to be copied.
 
-import { fill, h } from "../dom.js";
+import { h } from "../dom.js";
 import { toast } from "./toast.js";
 
 /** A button that copies what `value()` gives, at the moment of the click. */
@@ -26,17 +26,4 @@ export function copyButton(what, value) {
 /** A value with its copy button. */
 export function copyable(what, value) {
   return h("div", { class: "copyable" }, h("code", {}, value), copyButton(what, () => value));
-}
-
-/** A secret with its copy button: dots until somebody asks. */
-export function secret(what, value) {
-  const shown = h("code", { class: "secret" }, "•".repeat(12));
-  const toggle = h("button", { type: "button", class: "button", data: { kind: "quiet" }, aria: { pressed: "false" } }, "Show");
-  toggle.addEventListener("click", () => {
-    const show = toggle.getAttribute("aria-pressed") === "false";
-    toggle.setAttribute("aria-pressed", String(show));
-    fill(toggle, show ? "Hide" : "Show");
-    fill(shown, show ? value : "•".repeat(12));
-  });
-  return h("div", { class: "copyable" }, shown, toggle, copyButton(what, () => value));
 }

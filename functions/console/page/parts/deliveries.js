@@ -4,8 +4,9 @@ import { get } from "../api.js";
 import { h } from "../dom.js";
 import { badge } from "./badge.js";
 
-// The types that Stackhook asks for, as the log's filter has them.
+// The types that Stackhook asks for, as the log's filter has them. Without what every object has: a type comes from a payload.
 const TYPES = {
+  __proto__: null,
   "git.push": "push",
   "git.pullrequest.created": "pull request opened",
   "git.pullrequest.updated": "pull request changed",
@@ -93,7 +94,8 @@ export function foreign(text, most = 400) {
   return h("bdi", {}, short(text, most));
 }
 
-function short(text, most) {
+/** The same as text, where there can be no element. */
+export function short(text, most) {
   const characters = String(text ?? "");
   return (characters.length > most ? `${characters.slice(0, most)}…` : characters).replace(HIDDEN, " ");
 }

@@ -23,6 +23,12 @@ export function field(name, label, control, { hint, optional = false } = {}) {
     control,
     error,
   );
+  const clear = () => {
+    target.removeAttribute("aria-invalid");
+    fill(error);
+  };
+  // What was refused is not what is there any more.
+  target.addEventListener("input", clear);
   return {
     name,
     element,
@@ -34,10 +40,7 @@ export function field(name, label, control, { hint, optional = false } = {}) {
       target.setAttribute("aria-invalid", "true");
       fill(error, words);
     },
-    clear() {
-      target.removeAttribute("aria-invalid");
-      fill(error);
-    },
+    clear,
     focus() {
       target.focus();
     },

@@ -5,6 +5,7 @@ import { count, listed } from "./words.js";
 
 // As the portal calls them.
 const TRIGGERS = {
+  __proto__: null,
   "git.push": "Code pushed",
   "git.pullrequest.created": "Pull request created",
   "git.pullrequest.merged": "Pull request merge attempted",
