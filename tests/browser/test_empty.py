@@ -37,7 +37,15 @@ def test_the_page_without_a_session_is_accessible_in_both_themes_and_fits_a_phon
     looks.examine(page, "no-session")
 
 
-@pytest.mark.parametrize(("path", "next_step"), [("/integrations", "/integrations/-/set-up"), ("/stacks", "/integrations/-/set-up"), ("/stacks/-/new", "/integrations/-/set-up"), ("/deliveries", "/integrations")])
+@pytest.mark.parametrize(
+    ("path", "next_step"),
+    [
+        ("/integrations", "/integrations/-/set-up"),
+        ("/stacks", "/integrations/-/set-up"),
+        ("/stacks/-/new", "/integrations/-/set-up"),
+        ("/deliveries", "/integrations"),
+    ],
+)
 def test_an_empty_page_leads_to_what_comes_first(visit: Callable[..., Visit], path: str, next_step: str) -> None:
     page = visit().open(path)
     leads = page.get_by_role("main").get_by_role("link").and_(page.locator(f"[href='{next_step}']"))

@@ -119,6 +119,7 @@ def test_a_page_is_accessible_in_both_themes_and_fits_a_phone(visit: Callable[..
 )
 def test_a_dialog_is_accessible_in_both_themes_and_fits_a_phone(visit: Callable[..., Visit], furnished: Furnished, path: str, button: str) -> None:
     page = visit().open(path.format(delivery=furnished.delivery))
+    looks.settle(page)
     page.get_by_role("button", name=button).first.click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()

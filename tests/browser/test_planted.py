@@ -16,24 +16,45 @@ def page(visit: Callable[..., Visit]) -> Page:
     return visit(width=looks.NARROW).open("/no/such/page")
 
 
-@pytest.mark.parametrize(
-    ("rule", "script"),
-    [
-        ("label", "main.append(Object.assign(document.createElement('input'), { type: 'text' }))"),
-        ("button-name", "main.append(document.createElement('button'))"),
-        ("color-contrast", "const p = document.createElement('p'); p.textContent = 'faint'; p.style.setProperty('color', '#888'); p.style.setProperty('background', '#999'); main.append(p)"),
-        ("target-size", "for (let at = 0; at < 2; at += 1) { const b = document.createElement('button'); b.textContent = '.'; b.style.cssText = 'all: unset; display: block; width: 9px; height: 9px; overflow: hidden'; main.append(b); }"),
-    ],
-)
-def test_axe_finds_what_is_planted(page: Page, rule: str, script: str) -> None:
+PLANTS = {
+    "label": "main.append(Object.assign(document.createElement('input'), { type: 'text' }))",
+    "button-name": "main.append(document.createElement('button'))",
+    "color-contrast": """
+        const faint = document.createElement('p');
+        faint.textContent = 'faint';
+        faint.style.cssText = 'color: #888; background: #999';
+        main.append(faint);
+    """,
+    "target-size": """
+        const both = document.createElement('div');
+        for (let at = 0; at < 2; at += 1) {
+            const small = document.createElement('button');
+            small.textContent = '.';
+            small.style.cssText = 'all: unset; display: block; width: 9px; height: 9px; overflow: hidden';
+            both.append(small);
+        }
+        main.append(both);
+    """,
+}
+
+
+@pytest.mark.parametrize("rule", PLANTS)
+def test_axe_finds_what_is_planted(page: Page, rule: str) -> None:
     assert looks.faults(page) == []
-    page.evaluate(f"() => {{ const main = document.querySelector('main'); {script} }}")
+    page.evaluate(f"() => {{ const main = document.querySelector('main'); {PLANTS[rule]} }}")
     assert any(it.startswith(rule) for it in looks.faults(page))
 
 
 def test_what_is_too_wide_is_found(page: Page) -> None:
     assert looks.too_wide(page) == []
-    page.evaluate("() => { const p = document.createElement('p'); p.textContent = 'x'.repeat(200); p.style.setProperty('white-space', 'pre'); p.style.setProperty('overflow-wrap', 'normal'); document.querySelector('main').append(p) }")
+    page.evaluate(
+        """() => {
+            const wide = document.createElement('p');
+            wide.textContent = 'x'.repeat(200);
+            wide.style.cssText = 'white-space: pre; overflow-wrap: normal';
+            document.querySelector('main').append(wide);
+        }"""
+    )
     assert looks.too_wide(page)
 
 
@@ -44,7 +65,16 @@ def test_a_jump_is_measured(page: Page) -> None:
     assert looks.shift(page) >= looks.MOST_SHIFT
 
 
-@pytest.mark.parametrize("script", ["alert('planted')", "console.error('planted')", "setTimeout(() => { throw new Error('planted') })", "fetch('http://127.0.0.1:9/planted').catch(() => {})", "fetch('/assets/none?SECRET').catch(() => {})"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "alert('planted')",
+        "console.error('planted')",
+        "setTimeout(() => { throw new Error('planted') })",
+        "fetch('http://127.0.0.1:9/planted').catch(() => {})",
+        "fetch('/assets/none?SECRET').catch(() => {})",
+    ],
+)
 def test_a_visit_notices(visit: Callable[..., Visit], script: str) -> None:
     visitor = visit()
     page = visitor.open("/no/such/page")
