@@ -3,11 +3,12 @@
 import { call, get } from "../api.js";
 import { fill, h } from "../dom.js";
 import { ask } from "../parts/dialog.js";
-import { field, refuse, text } from "../parts/fields.js";
+import { field, refuse } from "../parts/fields.js";
 import { tokenHint } from "../parts/organization.js";
 import { progress } from "../parts/progress.js";
 import { placed } from "../parts/refusals.js";
 import { problem } from "../parts/states.js";
+import { lines } from "../parts/words.js";
 
 const today = () => new Date().toISOString().slice(0, 10);
 
@@ -34,7 +35,7 @@ export async function replaceToken(path, integration) {
 /** Asks for description, labels and the token's last day. */
 export function editDetails(path, integration) {
   const description = field("description", "Description", h("textarea", { maxlength: 1000, rows: 3, value: integration.description || "" }), { optional: true });
-  const labels = field("labels", "Labels", text({ value: (integration.labels || []).join(", ") }), { optional: true, hint: "Words to find it by, with commas between them." });
+  const labels = field("labels", "Labels", h("textarea", { rows: 2, spellcheck: "false", value: (integration.labels || []).join("\n") }), { optional: true, hint: "Words to find it by, one a line." });
   const expires = expiryField(integration.personalAccessTokenExpiresOn || "", "Where the token was given more time in Azure DevOps.");
   return change(path, integration, {
     title: "Edit details",
@@ -44,7 +45,7 @@ export function editDetails(path, integration) {
     going: progress("The integration is changed.", { usual: 10 }),
     body: () => ({
       description: description.value.trim() || null,
-      labels: labels.value.split(",").map((label) => label.trim()).filter(Boolean),
+      labels: lines(labels.value),
       // A day that has passed is refused, though it may stand: it is sent only where it was changed.
       ...(expires.value === (integration.personalAccessTokenExpiresOn || "") ? {} : { personalAccessTokenExpiresOn: expires.value || null }),
     }),

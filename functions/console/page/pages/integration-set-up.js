@@ -10,6 +10,7 @@ import { progress } from "../parts/progress.js";
 import { problem } from "../parts/states.js";
 import { toast } from "../parts/toast.js";
 import { placed } from "../parts/refusals.js";
+import { lines } from "../parts/words.js";
 
 export const title = "Set up an integration";
 
@@ -42,7 +43,7 @@ export function render({ signal }) {
   });
   const projects = projectsChoice();
   const description = field("description", "Description", h("textarea", { maxlength: 1000, rows: 2 }), { optional: true });
-  const labels = field("labels", "Labels", text(), { optional: true, hint: "Words to find it by, with commas between them." });
+  const labels = field("labels", "Labels", h("textarea", { rows: 2, spellcheck: "false" }), { optional: true, hint: "Words to find it by, one a line." });
   const fields = [name, url, token, expires, projects.field, description, labels];
 
   const trouble = h("div");
@@ -87,7 +88,7 @@ export function render({ signal }) {
       personalAccessToken: token.value,
       personalAccessTokenExpiresOn: expires.value || undefined,
       description: description.value.trim() || undefined,
-      labels: words(labels.value),
+      labels: lines(labels.value),
       serviceHookProjects: projects.value,
     };
     saving(true);
@@ -174,11 +175,7 @@ function projectsChoice() {
     get value() {
       if (every.input.checked) return "all";
       if (none.input.checked) return undefined;
-      return words(names.value, /[\n,]/);
+      return lines(names.value.replaceAll(",", "\n"));
     },
   };
-}
-
-function words(text, between = /[\n,]/) {
-  return text.split(between).map((word) => word.trim()).filter(Boolean);
 }

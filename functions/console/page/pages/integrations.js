@@ -72,7 +72,7 @@ function list({ items, more }, hooks) {
       cell,
     ];
   });
-  const made = table("Integrations", ["Name", "Organization", "Status", "Connection", "Access token", "Service hooks"], rows);
+  const made = table("Integrations", ["Name", "Organization", "Status", "Connection", "Token", "Service hooks"], rows);
   made.dataset.layout = "fixed";
   for (const narrow of [...made.querySelectorAll("th")].slice(1, 3)) narrow.dataset.narrow = "";
   return h("section", { class: "card" }, made, more && h("p", { class: "quiet small" }, "There are more than a thousand: these are the first."));

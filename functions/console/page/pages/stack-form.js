@@ -11,6 +11,7 @@ import { preview } from "../parts/preview.js";
 import { noStack, orNone, withoutIntegration } from "../parts/stacks.js";
 import { loaded, problem } from "../parts/states.js";
 import { toast } from "../parts/toast.js";
+import { lines } from "../parts/words.js";
 
 // As many entries as a list shows; who looks for another one goes on typing.
 const SHOWN = 50;
@@ -377,13 +378,6 @@ export async function branches(path, words, signal) {
   const page = await get(`${path}/branches`, { prefix: short(words), pageSize: SHOWN }, signal);
   const found = page.branches.map((one) => ({ value: one.ref, label: one.name, hint: one.commit.slice(0, 8) }));
   return page.nextPageToken ? [...found, { label: "There are more: type how the name begins", disabled: true }] : found;
-}
-
-function lines(words) {
-  return words
-    .split("\n")
-    .map((line) => line.trim())
-    .filter(Boolean);
 }
 
 /** A text as a name: what the rules of names leave of it. */
