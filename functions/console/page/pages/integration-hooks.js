@@ -27,7 +27,7 @@ const SHOWN_WHOLE = 3;
  * @param ended is told when the password before ends, where making or removing hooks has brought that about.
  */
 export function hooksCard(integration, { path, signal, password, ended }) {
-  const place = h("div", { class: "column blocks" }, loading("The service hooks are read", 6));
+  const place = h("div", { class: "column blocks" }, loading("The service hooks are read", 9));
   // What was done here stays to be read while the hooks are looked at again and again.
   const done = new Map();
   const removed = h("div");

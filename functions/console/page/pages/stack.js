@@ -10,6 +10,7 @@ import { reasoned } from "../parts/deliveries.js";
 import { ask } from "../parts/dialog.js";
 import { field, text } from "../parts/fields.js";
 import { branchUrl, commitLink, organizationUrl, repositoryUrl, short } from "../parts/links.js";
+import { branches } from "../parts/pickers.js";
 import { poll } from "../parts/poll.js";
 import { duration, endedBecause, isOpen, pullRequest, refOf, runPath } from "../parts/runs.js";
 import { slot } from "../parts/slot.js";
@@ -18,7 +19,6 @@ import { row, table } from "../parts/table.js";
 import { noStack, orNone } from "../parts/stacks.js";
 import { toast } from "../parts/toast.js";
 import { at, when } from "../parts/time.js";
-import { branches } from "./stack-form.js";
 
 const EVERY = 4;
 const SIZE = 25;
