@@ -48,6 +48,7 @@ mod events;
 mod integrations;
 pub mod keys;
 mod lifecycle;
+mod new_runs;
 mod outcomes;
 mod runs;
 mod seen;
@@ -69,13 +70,12 @@ pub use events::{
 pub use integrations::{DirectoryPage, WebhookRecord};
 pub use keys::DeliveryId;
 pub use lifecycle::{Activated, Begun, Claim, Claimed, Finished};
+pub use new_runs::{Added, NewRun};
 pub use outcomes::{
     Asked, AskedAgain, BusEvent, EventsImage, MOST_REDELIVERIES, NewRuns, OutcomeRecord, Parked,
     Redelivery, events_image,
 };
-pub use runs::{
-    Added, Advanced, NewRun, OpenOf, Report, RunCursor, RunFilter, RunPage, run_of_image,
-};
+pub use runs::{Advanced, OpenOf, Report, RunCursor, RunFilter, RunPage, run_of_image};
 pub use seen::{SeenPullRequest, SeenPush};
 pub use service_hooks::Begun as BegunPass;
 pub use stacks::{Created, Detached, Saved, StackPage};
