@@ -36,6 +36,17 @@ fn console(folder: &PathBuf, urls: &[(&str, &str)]) -> Command {
     command
 }
 
+/// A console that ends with the test, however that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended needs no more.
+        let _gone = self.0.kill();
+        let _waited = self.0.wait();
+    }
+}
+
 fn folder(name: &str) -> Result<PathBuf> {
     let folder = std::env::temp_dir().join(format!("console-{name}-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
@@ -43,7 +54,8 @@ fn folder(name: &str) -> Result<PathBuf> {
 }
 
 /// What it says once it was told to end, with its code.
-fn ended(mut child: Child, signal: &str) -> Result<(Option<i32>, String, String)> {
+fn ended(mut running: Running, signal: &str) -> Result<(Option<i32>, String, String)> {
+    let child = &mut running.0;
     let told = Command::new("kill")
         .args([signal, &child.id().to_string()])
         .status();
@@ -79,10 +91,12 @@ fn with_a_ready_file_the_link_is_there_and_in_no_log_and_both_signals_end_it_wel
     for signal in ["-TERM", "-INT"] {
         let folder = folder(&format!("ready{signal}"))?;
         let ready_file = folder.join("console.json");
-        let child = console(&folder, &URLS)
-            .args(["--port", "0", "--environment", "prod", "--ready-file"])
-            .arg(&ready_file)
-            .spawn()?;
+        let child = Running(
+            console(&folder, &URLS)
+                .args(["--port", "0", "--environment", "prod", "--ready-file"])
+                .arg(&ready_file)
+                .spawn()?,
+        );
         let ready: Value = until(|| serde_json::from_slice(&fs::read(&ready_file).ok()?).ok())?;
         let mode = fs::metadata(&ready_file)?.permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -106,14 +120,14 @@ fn with_a_ready_file_the_link_is_there_and_in_no_log_and_both_signals_end_it_wel
 #[test]
 fn whoever_is_not_signed_in_is_told_so_at_once_and_it_runs_all_the_same() -> Result<()> {
     let folder = folder("nobody")?;
-    let mut child = console(&folder, &URLS).args(["--port=0"]).spawn()?;
-    let mut notes = child.stderr.take().context("absent")?;
+    let mut child = Running(console(&folder, &URLS).args(["--port=0"]).spawn()?);
+    let mut notes = child.0.stderr.take().context("absent")?;
     let mut first = [0; 48];
     notes.read_exact(&mut first)?;
     let first = String::from_utf8_lossy(&first).into_owned();
     assert!(first.contains("There are no AWS credentials"), "{first}");
-    assert_eq!(child.try_wait()?, None);
-    child.stderr = Some(notes);
+    assert_eq!(child.0.try_wait()?, None);
+    child.0.stderr = Some(notes);
     let (status, out, notes) = ended(child, "-TERM")?;
     assert_eq!(status, Some(0), "{notes}");
     assert!(notes.contains("need not be started again"), "{notes}");
@@ -201,11 +215,13 @@ fn whoever_signs_in_while_it_runs_need_not_start_it_again() -> Result<()> {
     let ready_file = folder.join("console.json");
     let (url, heard) = function()?;
     let urls = URLS.map(|(name, _)| (name, url.as_str()));
-    let child = console(&folder, &urls)
-        .env("AWS_REGION", "eu-west-1")
-        .args(["--port=0", "--ready-file"])
-        .arg(&ready_file)
-        .spawn()?;
+    let child = Running(
+        console(&folder, &urls)
+            .env("AWS_REGION", "eu-west-1")
+            .args(["--port=0", "--ready-file"])
+            .arg(&ready_file)
+            .spawn()?,
+    );
     let ready: Value = until(|| serde_json::from_slice(&fs::read(&ready_file).ok()?).ok())?;
     let (address, link) = (
         ready["url"].as_str().context("absent")?,

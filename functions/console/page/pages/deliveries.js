@@ -97,7 +97,8 @@ export function render({ query, signal }) {
         one.isCounted = true;
         draw(one);
       } catch {
-        // The list beside it says why; the chart stays empty until it is read again.
+        // The list beside it says why.
+        if (!ended.signal.aborted) picture.unread();
       }
     })();
     return one;

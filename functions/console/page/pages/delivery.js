@@ -5,6 +5,7 @@ import { announce } from "../app.js";
 import { fill, h } from "../dom.js";
 import { badge } from "../parts/badge.js";
 import { copyButton } from "../parts/copy.js";
+import { crumbs } from "../parts/crumbs.js";
 import { foreign, outcome, reasoned, short, typeWords } from "../parts/deliveries.js";
 import { ask } from "../parts/dialog.js";
 import { tick } from "../parts/fields.js";
@@ -142,7 +143,7 @@ export function render({ params, signal }) {
   };
   begin();
 
-  return [h("p", { class: "crumbs" }, h("a", { href: "/deliveries" }, "Deliveries")), heading, trouble, body];
+  return [crumbs(["Deliveries", "/deliveries"]), heading, trouble, body];
 }
 
 function facts(delivery) {

@@ -59,6 +59,7 @@ export function render({ signal }) {
     keepingFocus(tiles, () => fill(tiles, TILES.map(([name, one, several, href]) => tile(found.numbers[name], found.numbers[name] === "1" ? one : several, href, name))));
     if (isFirst) fill(body, steps, attention, glance, day);
     if (found.deliveries) picture.draw({ rows: [...counted.values()], more: found.isCut, from: Date.now() - DAY, to: Date.now() });
+    else picture.unread();
   };
   const glance = h("section", { class: "column", aria: { labelledby: "glance" } }, h("h2", { id: "glance" }, "At a glance"), tiles);
   const day = h("section", { class: "card", aria: { labelledby: "day" } }, h("h2", { id: "day" }, "Deliveries of the last 24 hours"), picture);

@@ -3,6 +3,7 @@
 import { call, part } from "../api.js";
 import { go } from "../app.js";
 import { fill, h, unique } from "../dom.js";
+import { crumbs } from "../parts/crumbs.js";
 import { field, refuse, text } from "../parts/fields.js";
 import { hand } from "../parts/handover.js";
 import { tokenHint } from "../parts/organization.js";
@@ -117,7 +118,7 @@ export function render({ signal }) {
   signal.addEventListener("abort", forget);
   addEventListener("pagehide", forget, { signal });
   return [
-    h("nav", { class: "crumbs", aria: { label: "Breadcrumbs" } }, h("a", { href: "/integrations" }, "Integrations"), " / Set up"),
+    crumbs(["Integrations", "/integrations"], "Set up"),
     h("h1", { tabindex: -1 }, "Set up an integration"),
     h("p", { class: "quiet" }, "It links one Azure DevOps organization. Nothing is stored unless the token works."),
     form,

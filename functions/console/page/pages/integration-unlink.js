@@ -3,6 +3,7 @@
 import { call, get, part } from "../api.js";
 import { h, unique } from "../dom.js";
 import { badge } from "../parts/badge.js";
+import { crumbs } from "../parts/crumbs.js";
 import { ask } from "../parts/dialog.js";
 import { field, text } from "../parts/fields.js";
 import { trigger } from "../parts/hooks.js";
@@ -104,7 +105,7 @@ function wouldDo({ wouldRemove, serviceHooks, stacks, runs, runsCount, reminder 
 function unlinked({ name, organization, serviceHooksRemoved, serviceHooksLeft, secretsRemoved, stacksDetached, runsCanceled, reminder }) {
   const back = h("a", { class: "button", data: { kind: "primary" }, href: "/integrations" }, "Back to the integrations");
   return [
-    h("nav", { class: "crumbs", aria: { label: "Breadcrumbs" } }, h("a", { href: "/integrations" }, "Integrations"), ` / ${name}`),
+    crumbs(["Integrations", "/integrations"], name),
     h("h1", { tabindex: -1 }, `${name} is unlinked`),
     h(
       "section",

@@ -4,6 +4,7 @@ import { call, get, part } from "../api.js";
 import { external, fill, h } from "../dom.js";
 import { badge } from "../parts/badge.js";
 import { busyButton, redraw } from "../parts/busy.js";
+import { crumbs } from "../parts/crumbs.js";
 import { expiry } from "../parts/expiry.js";
 import { take } from "../parts/handover.js";
 import { poll } from "../parts/poll.js";
@@ -30,7 +31,7 @@ export function render({ params, signal }) {
   const rest = h("div", { class: "column page" }, loading("The integration is read", 8));
   fill(
     root,
-    crumbs(name),
+    crumbs(["Integrations", "/integrations"], name),
     h(
       "div",
       { class: "toolbar" },
@@ -153,10 +154,6 @@ export function render({ params, signal }) {
 
 function toPassword(webhook) {
   return () => h("button", { type: "button", class: "button", data: { kind: "quiet" }, on: { click: () => webhook.focusPassword() } }, "Go to the webhook password");
-}
-
-function crumbs(name) {
-  return h("nav", { class: "crumbs", aria: { label: "Breadcrumbs" } }, h("a", { href: "/integrations" }, "Integrations"), ` / ${name}`);
 }
 
 function fact(name, ...value) {

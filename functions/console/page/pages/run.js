@@ -3,6 +3,7 @@
 import { get, part } from "../api.js";
 import { external, fill, h } from "../dom.js";
 import { badge } from "../parts/badge.js";
+import { crumbs } from "../parts/crumbs.js";
 import { reasoned } from "../parts/deliveries.js";
 import { branchUrl, commitUrl, organizationUrl, repositoryUrl, short } from "../parts/links.js";
 import { poll } from "../parts/poll.js";
@@ -27,7 +28,7 @@ const FEW = 8;
 export const title = ({ id }) => `Run ${id.slice(0, 8)}`;
 
 export function render({ params: { id }, signal }) {
-  const trail = h("nav", { class: "crumbs", aria: { label: "Where this is" } }, h("a", { href: "/stacks" }, "Stacks"));
+  const trail = h("div", {}, crumbs(["Stacks", "/stacks"]));
   const state = slot("div", { class: "run-state", role: "status" }, (run) => [h("span", { class: "hidden-visually" }, "State: "), badge("run", run.state)]);
   const place = h("div", { class: "column" }, loading("The run is loaded", 8));
   const late = h("div", { class: "maybe" });
@@ -45,7 +46,7 @@ export function render({ params: { id }, signal }) {
       if (!page) {
         page = parts(run, await organizationUrl(run.integration, until));
         fill(place, page.element);
-        fill(trail, h("a", { href: "/stacks" }, "Stacks"), " / ", h("a", { href: `/stacks/${part(run.stack)}` }, run.stack));
+        fill(trail, crumbs(["Stacks", "/stacks"], [run.stack, `/stacks/${part(run.stack)}`]));
       }
       fill(late);
       state.show({ state: run.state });

@@ -4,6 +4,7 @@ import { all, call, get, part } from "../api.js";
 import { go } from "../app.js";
 import { fill, h } from "../dom.js";
 import { choice } from "../parts/choice.js";
+import { crumbs } from "../parts/crumbs.js";
 import { field, refuse, text, tick } from "../parts/fields.js";
 import { short } from "../parts/links.js";
 import { pickers } from "../parts/pickers.js";
@@ -32,7 +33,7 @@ export function render({ params: { name }, query, signal }) {
     return integrations.length === 0 ? withoutIntegration() : form({ integrations, stack, query, back, signal });
   };
   return [
-    h("nav", { class: "crumbs", aria: { label: "Where this is" } }, h("a", { href: "/stacks" }, "Stacks"), name && [" / ", h("a", { href: back }, name)]),
+    crumbs(["Stacks", "/stacks"], name && [name, back]),
     h("h1", { tabindex: -1 }, name ? `Edit ${name}` : "New stack"),
     loaded(load, draw, { words: "The form is loaded", lines: 12, signal }),
   ];

@@ -6,6 +6,7 @@ import { external, fill, h, web } from "../dom.js";
 import { badge } from "../parts/badge.js";
 import { choice } from "../parts/choice.js";
 import { combobox } from "../parts/combobox.js";
+import { crumbs } from "../parts/crumbs.js";
 import { reasoned } from "../parts/deliveries.js";
 import { ask } from "../parts/dialog.js";
 import { field, text } from "../parts/fields.js";
@@ -49,7 +50,7 @@ export function render({ params: { name }, signal }) {
     return [stack.detached && detached(stack), follows(stack, organization), list.element];
   };
   return [
-    h("nav", { class: "crumbs", aria: { label: "Where this is" } }, h("a", { href: "/stacks" }, "Stacks")),
+    crumbs(["Stacks", "/stacks"]),
     h("div", { class: "toolbar" }, h("h1", { tabindex: -1 }, name), head),
     loaded(load, draw, { words: "The stack is loaded", lines: 8, signal }),
   ];

@@ -29,7 +29,7 @@ const STRIPES = {
 /**
  * A chart, whose room is there before it has anything to draw.
  * @param link gives the address of the deliveries of an outcome, where there is one.
- * @returns an element with `draw({rows, from, to, more})`: moments in milliseconds; `more` where older ones were not read.
+ * @returns an element with `draw({rows, from, to, more})`: moments in milliseconds, `more` where older ones were not read; and with `unread()`.
  */
 export function chart({ link } = {}) {
   const prefix = unique("chart");
@@ -64,6 +64,9 @@ export function chart({ link } = {}) {
   element.draw = (what) => {
     drawn = what;
     draw();
+  };
+  element.unread = () => {
+    if (!drawn) fill(note, "Nothing is counted: the log could not be read.");
   };
   fill(legend, ORDER.map((outcome) => entry(outcome, 0, prefix)));
   fill(picture, bars(count([], Date.now() - 86_400_000, Date.now()), 640, prefix));

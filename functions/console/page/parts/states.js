@@ -24,7 +24,8 @@ export function problem(error, { again } = {}) {
     { class: "notice", role: "alert", data: { tone: "bad" } },
     h("p", { class: "notice-title" }, error.title || "Something went wrong"),
     h("p", {}, error.message),
-    error.requestId && h("p", { class: "quiet small" }, "Request ", h("code", {}, error.requestId), ": the function's log has the cause."),
+    // Of what is the caller's own matter the log says no more than the answer.
+    error.requestId && error.status >= 500 && h("p", { class: "quiet small" }, "Request ", h("code", {}, error.requestId), ": the function's log has the cause."),
     again && h("button", { type: "button", class: "button", on: { click: again } }, "Try again"),
   );
 }
